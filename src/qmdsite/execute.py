@@ -129,7 +129,7 @@ class Executor:
         kernel = AsyncKernelManager(
             kernel_spec_manager=ThisPython(), connection_file=f"{sockets}/kernel.json", transport="ipc", ip=f"{sockets}/k"
         )
-        client = NotebookClient(notebook, km=kernel, timeout=None, coalesce_streams=True, startup_timeout=120)
+        client = NotebookClient(notebook, km=kernel, timeout=None, startup_timeout=120)
         settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(self.cache.folder.parent / "ipython"),
                     "PYDEVD_DISABLE_FILE_VALIDATION": "1", "NO_COLOR": "1"}  # fmt: skip
         folder = (self.root / page.path).parent
@@ -155,7 +155,7 @@ class Executor:
                 self.kernels.discard(pid)
                 await kernel.shutdown_kernel(now=True)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[1:-1]]
-        return outputs, json.loads(notebook.cells[-1].outputs[0].text)
+        return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
 
 
 def _tidy(outputs: list[Any]) -> list[Output]:
