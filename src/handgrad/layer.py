@@ -1,0 +1,130 @@
+"""The contract of a layer, a chain of layers, and the bridge to torch's autograd."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class Layer:
+    """A function with a hand-derived gradient.
+
+    `forward(*inputs)` computes the output and saves what `backward` needs. `backward(grad_output)` takes dL/d(output),
+    adds dL/d(parameter) to the `.grad` of each parameter and returns dL/d(first input).
+    """
+
+    forward: Callable[..., Tensor]
+    _saved: tuple[tuple[Tensor, int], ...]
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        """Return the gradient of the first input, given that of the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return `forward(*inputs)`."""
+        return self.forward(*inputs)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield the tensors to be learned."""
+        return iter(())
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep `tensors` (no copies) until the next forward."""
+        self._saved = tuple((tensor, _version(tensor)) for tensor in tensors)
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor, ...]:
+        """What the last forward saved; RuntimeError if there was none, or if a tensor was changed in place since."""
+        name = type(self).__name__
+        if not hasattr(self, "_saved"):
+            raise RuntimeError(f"{name}.backward was called before {name}.forward")
+        for tensor, version in self._saved:
+            if _version(tensor) != version:
+                raise RuntimeError(
+                    f"a tensor of shape {tuple(tensor.shape)} that {name}.backward needs was changed in place after "
+                    f"{name}.forward: call backward before the optimizer's step, and change copies"
+                )
+        return tuple(tensor for tensor, _ in self._saved)
+
+
+class Sequential(Layer):
+    """Composition Y = fₖ(… f₂(f₁(X))).   dL/dX = (… backward₁ ∘ … ∘ backwardₖ)(dL/dY): the chain rule is the loop."""
+
+    def __init__(self, *layers: Layer) -> None:
+        """Chain `layers`; one that occurs twice shares its parameters and saves for each place on its own."""
+        self.layers = tuple(copy.copy(layer) if layer in layers[:i] else layer for i, layer in enumerate(layers))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layers, first to last."""
+        for layer in self.layers:
+            input = layer.forward(input)
+        return input
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        """Apply the layers' backwards, last to first."""
+        for layer in reversed(self.layers):
+            grad_output = layer.backward(grad_output)
+        return grad_output
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield each layer's parameters, a shared one once."""
+        return iter({id(p): p for layer in self.layers for p in layer.parameters()}.values())
+
+    def __copy__(self) -> "Sequential":
+        return Sequential(*map(copy.copy, self.layers))
+
+
+def accumulate(parameter: Tensor, grad: Tensor) -> None:
+    """Add `grad` to `parameter.grad`: a parameter that is used twice gets the sum of both gradients."""
+    parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+
+
+def require_same_shape(**tensors: Tensor) -> None:
+    """Raise ValueError, naming the shapes, unless all are equal: broadcasting would make them so silently."""
+    if len({tensor.shape for tensor in tensors.values()}) > 1:
+        shapes = " and ".join(f"{name} of shape {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        raise ValueError(f"{shapes} must have the same shape: broadcasting would silently pair up the wrong entries")
+
+
+def as_function(layer: Layer) -> Callable[..., Tensor]:
+    """Return `layer` as a differentiable torch function of its inputs.
+
+    The parameters are made to require a gradient, as those of a torch module do; autograd adds to their `.grad`.
+    """
+    parameters = [parameter.requires_grad_() for parameter in layer.parameters()]
+
+    def function(*inputs: Tensor) -> Tensor:
+        output: Tensor = _LayerFunction.apply(layer, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
+        return output
+
+    return function
+
+
+class _LayerFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, inputs: int, *tensors: Tensor) -> Tensor:
+        # A copy, sharing the parameters, for each call: the layer may stand in several places of the graph.
+        ctx.layer, ctx.inputs = copy.copy(layer), inputs
+        output: Tensor = ctx.layer(*tensors[:inputs])
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        # The layer adds to .grad, but autograd wants the gradients returned and adds them itself.
+        parameters = tuple(ctx.layer.parameters())
+        before = [parameter.grad for parameter in parameters]
+        for parameter in parameters:
+            parameter.grad = None
+        grad_input = ctx.layer.backward(grad_output)
+        grads = [parameter.grad for parameter in parameters]
+        for parameter, grad in zip(parameters, before, strict=True):
+            parameter.grad = grad
+        return None, None, grad_input, *[None] * (ctx.inputs - 1), *grads
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version

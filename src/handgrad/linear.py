@@ -1,0 +1,64 @@
+"""The affine layer. Derived in posts/linear."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from handgrad.layer import Layer, accumulate
+
+
+class Linear(Layer):
+    """Affine map Y = X W + b.   dL/dX = G Wᵀ,   dL/dW = Xᵀ G,   dL/db = Σₙ Gₙ,   where G = dL/dY.
+
+    X is (*, in_features), weight is (in_features, out_features), bias is (out_features,); `*` is any number of batch
+    dimensions, and Σₙ runs over all of them. Starts like `torch.nn.Linear`: uniform in ±1/√in_features.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Draw weight and bias."""
+        bound = in_features**-0.5
+        self.weight = torch.empty(in_features, out_features, dtype=dtype, device=device).uniform_(-bound, bound)
+        self.bias = torch.empty(out_features, dtype=dtype, device=device).uniform_(-bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(*, in_features) -> (*, out_features)."""
+        self.save_for_backward(input, self.weight)
+        return input @ self.weight + self.bias
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        """(*, out_features) -> (*, in_features); adds to weight.grad and bias.grad."""
+        input, weight = self.saved_tensors
+        X, G = input.reshape(-1, weight.shape[0]), grad_output.reshape(-1, weight.shape[1])
+        accumulate(self.weight, X.T @ G)
+        accumulate(self.bias, G.sum(0))
+        return grad_output @ weight.T
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield weight, then bias."""
+        yield from (self.weight, self.bias)
+
+    @classmethod
+    def from_torch(cls, module: torch.nn.Linear) -> "Linear":
+        """Copy a `torch.nn.Linear`, whose weight is (out_features, in_features)."""
+        if module.bias is None:
+            raise ValueError("Linear always has a bias; this torch.nn.Linear was made with bias=False")
+        layer = cls(module.in_features, module.out_features)
+        layer.weight, layer.bias = module.weight.detach().T.clone(), module.bias.detach().clone()
+        return layer
+
+    def to_torch(self) -> torch.nn.Linear:
+        """Copy to a `torch.nn.Linear`."""
+        in_features, out_features = self.weight.shape
+        module = torch.nn.Linear(in_features, out_features, dtype=self.weight.dtype, device=self.weight.device)
+        with torch.no_grad():
+            module.weight.copy_(self.weight.T)
+            module.bias.copy_(self.bias)
+        return module

@@ -1,0 +1,123 @@
+"""Derivations that keep their steps, each with the name of its rule, and check themselves entry by entry."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import sympy
+from sympy import Expr, Idx, Indexed, Sum, Symbol
+
+from handgrad.symbolic.calculus import Definition, contract, define, differentiate, free_indices, rename, size, sizes
+from handgrad.symbolic.matrix import matrix_form
+from handgrad.symbolic.notation import Markdown, derivative, display, latex
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a derivation: the rule that leads to it, and its LaTeX."""
+
+    rule: str
+    latex: str
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The derivative of `total` with respect to `entry`: the steps to it, and the result as a definition."""
+
+    total: Expr
+    entry: Indexed
+    steps: tuple[Step, ...]
+    result: Definition
+
+    def compile(self) -> Any:
+        """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`."""
+        from handgrad.symbolic.torch_code import compile_torch
+
+        return compile_torch(self.result)
+
+    def formula(self, label: str | None = None) -> Markdown:
+        """Return the last step as a display equation, numbered if `label` is given."""
+        return Markdown(display(self.steps[-1].latex, label))
+
+    def entries(self, **shape: int) -> Markdown:
+        """Return all entries of the result at one small shape, each checked against scalar calculus.
+
+        What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
+        that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
+        """
+        numbers = {sizes(name)[0]: sympy.Integer(number) for name, number in shape.items()}
+        indices = self.result.indices
+        table = {}
+        for place in product(*(_range(index, numbers) for index in indices)):
+            at = dict(zip(indices, place, strict=True))
+            table[place] = _write_out(rename(self.result.value, at), numbers)
+            wrt, total = (_write_out(rename(value, at), numbers) for value in (self.entry, self.total))
+            symbols = {entry: sympy.Dummy(str(entry), real=True) for entry in (total + wrt).atoms(Indexed)}
+            by_calculus = total.xreplace(symbols).diff(symbols[wrt])
+            by_formula = table[place].xreplace(symbols).rewrite(sympy.Piecewise)
+            if sympy.simplify(sympy.piecewise_fold(by_calculus - by_formula)) != 0:
+                raise AssertionError(f"derivative with respect to {wrt}: {table[place]} is not {by_calculus}")
+        rows: dict[Any, list[str]] = {}
+        for (*row, _), value in table.items():
+            rows.setdefault(tuple(row), []).append(latex(value))
+        body = " \\\\ ".join(map(" & ".join, rows.values()))
+        at_shape = ", ".join(f"{name} = {number}" for name, number in shape.items())
+        left = derivative("L", latex(self.entry.base.label))
+        return Markdown(display(f"{left} = \\begin{{bmatrix}} {body} \\end{{bmatrix}} \\qquad ({at_shape})"))
+
+    def _repr_markdown_(self) -> str:
+        steps = "\n\n".join(f"::: {{.step}}\n{step.rule}\n\n{display(step.latex)}\n:::" for step in self.steps)
+        return f":::: {{.derivation}}\n{steps}\n::::"
+
+
+def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivation:
+    """Derive dL/d(entry) from G = dL/d(output), for any L that depends on `entry` through `output` alone.
+
+    Without `grad_output`, L is the output itself, which must be a scalar.
+    """
+    if grad_output is None:
+        if output.indices:
+            raise ValueError(f"{output.name} is an array: its derivative needs the grad_output of {output.entry}")
+        return _derive(output, entry, output.value, derivative(output.name, latex(entry)))
+    upstream, name = grad_output[output.indices], derivative("L", latex(entry))
+    link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
+    summed = ", ".join(str(index.label) for index in output.indices)
+    rule = Step("chain rule", f"{name} = \\sum_{{{summed}}} {link}")
+    return _derive(output, entry, Sum(upstream * output.value, *output.indices), name, rule)
+
+
+def jacobian(output: Definition, entry: Indexed) -> Derivation:
+    """Derive d(output)/d(entry): an array with the indices of both."""
+    return _derive(output, entry, output.value, derivative(latex(output.entry), latex(entry)))
+
+
+def _derive(output: Definition, entry: Indexed, total: Expr, name: str, *chain_rule: Step) -> Derivation:
+    differentiated = differentiate(total, entry)
+    value = contract(differentiated)
+    free = tuple(index for index in output.indices if index in free_indices(total))
+    result = define(f"d{entry.base.label}", value, *free, *entry.indices)
+    steps = [
+        Step("definition", f"{latex(output.entry)} = {latex(output.value)}"),
+        *chain_rule,
+        Step("differentiate", f"{name} = {latex(differentiated)}"),
+    ]
+    if value != differentiated:
+        steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
+    if matrix := matrix_form(result):
+        steps.append(Step("matrix form", f"{derivative('L', latex(entry.base.label))} = {matrix}"))
+    return Derivation(total, entry, tuple(steps), result)
+
+
+def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:
+    if isinstance(value, Sum):
+        dummies = [index for index, *_ in value.limits]
+        places = product(*(_range(index, numbers) for index in dummies))
+        summands = (rename(value.function, dict(zip(dummies, place, strict=True))) for place in places)
+        return sympy.Add(*(_write_out(summand, numbers) for summand in summands))
+    if not value.has(Sum):
+        return value.xreplace(numbers)
+    return value.func(*(_write_out(part, numbers) for part in value.args))
+
+
+def _range(index: Idx, numbers: dict[Symbol, int]) -> list[sympy.Integer]:
+    return [sympy.Integer(place) for place in range(size(index).xreplace(numbers))]

@@ -1,0 +1,284 @@
+"""The check that posts, tests and users run on a layer, against autograd, derived formulas and finite differences."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
+
+from handgrad.layer import Layer, as_function
+from handgrad.symbolic.torch_code import TorchFunction
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
+"""Relative and absolute, where rounding is allowed for; in float64 that of `torch.testing.assert_close`."""
+
+CASES = ("the shape given", "a batch of 1", "an empty batch", "an extra leading dimension", "tensors not contiguous")
+
+
+class CheckError(AssertionError):
+    """A layer differs from what it should be; the message names the tensor, both values and both shapes."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kind of comparison: how many were made, the largest difference (None if not told), the largest allowed."""
+
+    compared: str
+    data: str
+    cases: int
+    error: float | None
+    allowed: float
+
+    def __add__(self, other: "Line") -> "Line":
+        errors = [line.error for line in (self, other) if line.error is not None]
+        allowed = max(self.allowed, other.allowed)
+        return Line(self.compared, self.data, self.cases + other.cases, max(errors, default=None), allowed)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a check compared. Receipts add up; a notebook shows one as a table."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+    def __add__(self, other: "Receipt") -> "Receipt":
+        lines: dict[tuple[str, str], Line] = {}
+        for line in self.lines + other.lines:
+            key = line.compared, line.data
+            lines[key] = lines[key] + line if key in lines else line
+        return Receipt(self.name if self.name == other.name else f"{self.name}, {other.name}", tuple(lines.values()))
+
+    @property
+    def cases(self) -> int:
+        """The number of comparisons."""
+        return sum(line.cases for line in self.lines)
+
+    def _repr_markdown_(self) -> str:
+        table = "\n".join(
+            f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed)} |" for x in self.lines
+        )
+        head = "| Compared | Data | Cases | Largest difference | Allowed |\n|:--|:--|--:|--:|--:|"
+        return f"::: {{.receipt}}\n**Checked: {self.name}**, {self.cases} comparisons\n\n{head}\n{table}\n:::"
+
+
+def check_layer(
+    layer: Layer,
+    reference: Callable[..., Tensor],
+    *shapes: tuple[int, ...],
+    formulas: Mapping[str, TorchFunction] | None = None,
+    arrays: str = "",
+    exact: bool = True,
+) -> Receipt:
+    """Check `layer` against `reference`, a torch function of the inputs and then the parameters, and `formulas`.
+
+    `shapes` has one shape for each input, the first dimension being the batch. The layer itself is left as it is:
+    copies are run, on random parameters, inputs and grad_output, for
+
+    - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
+    - in float64, float32 and bfloat16 on small integers, where results must be equal bit for bit, and in float64 on
+      normally distributed numbers. Divisions by what is no power of 2, and functions such as exp, round: with
+      `exact=False` integers too are compared up to the rounding of their dtype.
+
+    Compared are: the output; the gradient of the first input and of each parameter with autograd's, added to what was
+    in `.grad` before; the same with each of `formulas`, which is keyed by the name of the array it is the gradient of,
+    `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
+    multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; and
+    `torch.autograd.gradcheck`. Raises CheckError at the first difference.
+    """
+    check = _Check(layer, reference, formulas or {}, arrays.split())
+    for dtype, case in product(DTYPES, CASES):
+        check.against_autograd(_Numbers(dtype, case, integers=True, exact=exact), shapes)
+    for case in CASES:
+        check.against_autograd(_Numbers(torch.float64, case), shapes)
+    check.in_a_model(_Numbers(torch.float64, CASES[0]), shapes)
+    check.by_finite_differences(_Numbers(torch.float64, CASES[0]), shapes)
+    return Receipt(check.name, tuple(check.lines.values()))
+
+
+class _Numbers:
+    """The random numbers of a case, the same in every run."""
+
+    def __init__(self, dtype: torch.dtype, case: str, integers: bool = False, exact: bool = False) -> None:
+        self.dtype, self.case, self.integers = dtype, case, integers
+        self.tolerance = 0.0 if exact else TOLERANCE[dtype]
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __str__(self) -> str:
+        kind = "small integers" if self.integers else "normally distributed numbers"
+        return f"{self.case}, {kind} in {self.dtype}"
+
+    def shaped(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an input in this case."""
+        batch = {"a batch of 1": (1,), "an empty batch": (0,), "an extra leading dimension": (2, *shape[:1])}
+        return batch.get(self.case, shape[:1]) + shape[1:]
+
+    def draw(self, shape: tuple[int, ...]) -> Tensor:
+        """Return a tensor: of integers from -3 to 3, a lone one not 0 or 1, or of normally distributed numbers."""
+        if self.integers:
+            low = -3 if shape else 2
+            tensor = torch.randint(low, 4, shape, generator=self.generator).to(self.dtype)
+        else:
+            tensor = torch.randn(shape, generator=self.generator, dtype=self.dtype)
+        if self.case != "tensors not contiguous" or not shape:
+            return tensor
+        return tensor.mT.contiguous().mT if tensor.ndim > 1 else tensor.repeat_interleave(2)[::2]
+
+
+class _Check:
+    def __init__(
+        self,
+        layer: Layer,
+        reference: Callable[..., Tensor],
+        formulas: Mapping[str, TorchFunction],
+        arrays: Sequence[str],
+    ) -> None:
+        self.layer, self.reference, self.formulas, self.arrays = layer, reference, formulas, arrays
+        self.name = type(layer).__name__
+        self.parameters = list(layer.parameters())
+        attributes = {id(value): name for name, value in vars(layer).items()}
+        self.names = ["input", *(attributes.get(id(p), f"parameter {i}") for i, p in enumerate(self.parameters))]
+        self.lines: dict[tuple[str, str], Line] = {}
+
+    def copy(self, parameters: Sequence[Tensor]) -> Layer:
+        """Return a copy of the layer with other parameters."""
+        return copy.deepcopy(self.layer, {id(p): new for p, new in zip(self.parameters, parameters, strict=True)})
+
+    def draw(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return inputs and parameters."""
+        return [numbers.draw(numbers.shaped(shape)) for shape in shapes], [
+            numbers.draw(tuple(p.shape)) for p in self.parameters
+        ]
+
+    def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        inputs, parameters = self.draw(numbers, shapes)
+        input, *others = inputs
+        wanted = [tensor.clone().requires_grad_() for tensor in (input, *parameters)]
+        expected = self.reference(wanted[0], *others, *wanted[1:])
+        grad_output = numbers.draw(tuple(expected.shape))
+        grads = torch.autograd.grad(expected, wanted, grad_output)
+
+        layer = self.copy(parameters)
+        given = [*inputs, *parameters, grad_output]
+        before = [tensor.clone() for tensor in given]
+        with self.running("forward", numbers, inputs):
+            output = layer(*inputs)
+        self.compare("output", "torch", output, expected.detach(), numbers)
+        earlier = [numbers.draw(tuple(p.shape)) for p in parameters]
+        for parameter, grad in zip(parameters, earlier, strict=True):
+            parameter.grad = grad.clone()
+        with self.running("backward", numbers, inputs):
+            grad_input = layer.backward(grad_output)
+        for name, tensor, old in zip(
+            [*_ordinals("input", inputs), *self.names[1:], "grad_output"], given, before, strict=True
+        ):
+            if not torch.equal(tensor, old):
+                raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
+        added = [torch.zeros_like(input), *earlier]
+        results = [grad_input, *(p.grad for p in parameters)]
+        for name, result, old, grad in zip(self.names, results, added, grads, strict=True):
+            self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers)
+
+        named = dict(zip(self.arrays, [*inputs, *parameters], strict=False)) | {"G": grad_output}
+        gradients = dict(zip([self.arrays[0], *self.arrays[len(inputs) :]] if self.arrays else [], grads, strict=False))
+        for array, formula in self.formulas.items():
+            flat = {name: _flat(named[name], len(shape)) for name, shape in formula.arrays.items()}
+            value = (formula(**flat) if "G" in flat else grad_output * formula(**flat)).reshape(gradients[array].shape)
+            self.compare(f"gradient of {array}", "autograd", value, gradients[array], numbers, by="formula")
+
+    def in_a_model(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        """The layer stands between other functions, twice in one graph, with the same parameters."""
+        inputs, parameters = self.draw(numbers, shapes)
+        layer = self.copy(parameters)
+        grads = []
+
+        def reference(*inputs: Tensor) -> Tensor:
+            return self.reference(*inputs, *parameters)
+
+        for function in (as_function(layer), reference):
+            wanted = [inputs[0].clone().requires_grad_(), *parameters]
+            with self.running("backward", numbers, inputs):
+                outputs = [function(torch.tanh(scale * wanted[0]), *inputs[1:]) for scale in (0.5, 2.0)]
+                grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), wanted))
+        for name, actual, expected in zip(self.names, *grads, strict=True):
+            self.compare(
+                f"gradient of {name}", "autograd, in a model that uses the layer twice", actual, expected, numbers
+            )
+
+    def by_finite_differences(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        inputs, parameters = self.draw(numbers, shapes)
+        function = as_function(self.copy(parameters))
+        tolerance = numbers.tolerance
+        try:
+            gradcheck(
+                lambda input, *_: function(input, *inputs[1:]),
+                (inputs[0].requires_grad_(), *parameters),
+                rtol=tolerance,
+                atol=tolerance,
+            )
+        except GradcheckError as error:
+            raise CheckError(f"{self.name}.backward fails gradcheck\n  at: {numbers}\n  {error}") from None
+        self.record(Line("gradients = finite differences", "float64", 1 + len(parameters), None, tolerance))
+
+    @contextmanager
+    def running(self, method: str, numbers: _Numbers, inputs: Sequence[Tensor]) -> Iterator[None]:
+        """Say on what data a method of the layer raised what."""
+        try:
+            yield
+        except Exception as error:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in [*inputs, *self.parameters])
+            raise CheckError(
+                f"{self.name}.{method} raises {type(error).__name__}: {error}\n  at: {numbers}\n"
+                f"  shapes of the inputs and the parameters: {shapes}"
+            ) from error
+
+    def compare(
+        self, what: str, referee: str, actual: Tensor | None, expected: Tensor, numbers: _Numbers, by: str = ""
+    ) -> None:
+        """Record that the layer (or `by`, the formula) agrees with the referee, or raise CheckError."""
+        by = by or self.name
+        where = f"{self.name}: {what} by {by} differs from {referee}\n  at: {numbers}\n"
+        if not isinstance(actual, Tensor):
+            raise CheckError(f"{where}  {by:9} {actual}\n  {referee:9} {_show(expected)}")
+        both = f"  {by:9} {_show(actual)}\n  {referee:9} {_show(expected)}"
+        if actual.shape != expected.shape or actual.dtype != expected.dtype:
+            raise CheckError(f"{where}{both}")
+        close = torch.isclose(actual, expected, rtol=numbers.tolerance, atol=numbers.tolerance, equal_nan=True)
+        if not close.all():
+            place = tuple(int(i) for i in (~close).nonzero()[0])
+            first = f"{actual[place].item()} is not {expected[place].item()}" + (f" at {list(place)}" if place else "")
+            raise CheckError(f"{where}{both}\n  {int((~close).sum())} of {close.numel()} entries differ: {first}")
+        difference = (actual - expected).abs().nan_to_num(0).max().item() if actual.numel() else 0.0
+        subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
+        data = "integers" if numbers.integers else "float64"
+        self.record(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
+
+    def record(self, line: Line) -> None:
+        key = line.compared, line.data
+        self.lines[key] = self.lines[key] + line if key in self.lines else line
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
+
+
+def _flat(tensor: Tensor, axes: int) -> Tensor:
+    """Make the leading dimensions one, as in the formula, which has one batch index."""
+    kept = tensor.shape[max(tensor.ndim - axes + 1, 0) :] if axes else ()
+    return tensor.reshape(math.prod(tensor.shape[: tensor.ndim - len(kept)]), *kept) if axes else tensor
+
+
+def _ordinals(name: str, tensors: Sequence[Tensor]) -> list[str]:
+    return [name if i == 0 else f"{name} {i + 1}" for i in range(len(tensors))]
+
+
+def _show(tensor: Tensor) -> str:
+    text = str(tensor.detach()).replace("\n", "\n" + " " * 12)
+    return f"shape {tuple(tensor.shape)}, {tensor.dtype}: {text}"

@@ -1,0 +1,171 @@
+"""The layers are what they say: torch's functions, with gradients that add up, in any torch program."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+import torch
+from cases import CASES
+from torch.nn import functional
+
+import handgrad
+from handgrad import Linear, MSELoss, ReLU, Sequential, as_function
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer_agrees_with_torch_autograd_and_its_derived_formula(name):
+    receipt = CASES[name].check()
+    assert {line.compared for line in receipt.lines} >= {"output = torch", "gradients = autograd", "formula = autograd"}
+    assert all(line.error == 0 for line in receipt.lines if line.data == "integers")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dtype_of_output_and_gradients_is_that_of_the_input(dtype):
+    model = Sequential(Linear(3, 4, dtype=dtype), ReLU(), Linear(4, 1, dtype=dtype))
+    loss = MSELoss()
+    output = model(torch.randn(5, 3, dtype=dtype))
+    value = loss(output, torch.zeros_like(output))
+    grads = [model.backward(loss.backward()), *(parameter.grad for parameter in model.parameters())]
+    assert {tensor.dtype for tensor in (output, value, *grads)} == {dtype}
+
+
+def test_mse_loss_refuses_shapes_that_would_broadcast_and_names_both():
+    with pytest.raises(ValueError, match=r"\(6, 1\).*\(6,\).*broadcast"):
+        MSELoss()(torch.zeros(6, 1), torch.zeros(6))
+
+
+def test_relu_refuses_a_gradient_that_would_broadcast():
+    relu = ReLU()
+    relu(torch.zeros(4, 3))
+    with pytest.raises(ValueError, match=r"\(3,\).*\(4, 3\)"):
+        relu.backward(torch.zeros(3))
+
+
+def test_relu_gradient_at_zero_is_zero_as_in_torch():
+    relu, zero = ReLU(), torch.zeros(1, requires_grad=True)
+    torch.relu(zero).backward()
+    relu(torch.zeros(1))
+    assert relu.backward(torch.ones(1)) == zero.grad == 0
+
+
+def test_backward_before_forward_says_so():
+    with pytest.raises(RuntimeError, match=r"Linear\.backward was called before Linear\.forward"):
+        Linear(2, 2).backward(torch.zeros(1, 2))
+
+
+def test_a_saved_tensor_that_was_changed_in_place_is_noticed():
+    layer = Linear(2, 2)
+    layer(torch.zeros(1, 2))
+    layer.weight += 1
+    with pytest.raises(RuntimeError, match=r"shape \(2, 2\) that Linear.backward needs was changed in place"):
+        layer.backward(torch.zeros(1, 2))
+
+
+def test_forward_runs_in_inference_mode():
+    with torch.inference_mode():
+        assert Sequential(Linear(2, 2), ReLU())(torch.zeros(1, 2)).shape == (1, 2)
+
+
+def test_gradients_of_two_backwards_add_up():
+    layer, input = Linear(3, 2), torch.randn(5, 3)
+    layer(input)
+    layer.backward(torch.ones(5, 2))
+    once = layer.weight.grad.clone()
+    layer.backward(torch.ones(5, 2))
+    assert torch.equal(layer.weight.grad, 2 * once)
+
+
+@pytest.mark.parametrize("shared", ["the layer", "its parameters"])
+def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared):
+    first = Linear(3, 3, dtype=torch.float64)
+    second = first
+    if shared == "its parameters":
+        second = Linear(3, 3)
+        second.weight, second.bias = first.weight, first.bias
+    model = Sequential(first, ReLU(), second)
+    input = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    weight, bias = (parameter.clone().requires_grad_() for parameter in first.parameters())
+    output = torch.relu(input @ weight + bias) @ weight + bias
+    output.square().sum().backward()
+
+    grad_input = model.backward(2 * model(input.detach()))
+
+    assert len(list(model.parameters())) == 2
+    for ours, theirs in [(grad_input, input), (first.weight.grad, weight), (first.bias.grad, bias)]:
+        torch.testing.assert_close(ours, theirs.grad)
+
+
+def test_sgd_trains_a_sequential_to_the_weights_that_torch_reaches():
+    torch.manual_seed(0)
+    input, target = torch.randn(32, 4, dtype=torch.float64), torch.randn(32, 2, dtype=torch.float64)
+    model = Sequential(Linear(4, 8, dtype=torch.float64), ReLU(), Linear(8, 2, dtype=torch.float64))
+    twin = torch.nn.Sequential(model.layers[0].to_torch(), torch.nn.ReLU(), model.layers[2].to_torch())
+    loss = MSELoss()
+    ours = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    theirs = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    first = loss(model(input), target)
+    for _ in range(50):
+        ours.zero_grad()
+        last = loss(model(input), target)
+        model.backward(loss.backward())
+        ours.step()
+        theirs.zero_grad()
+        functional.mse_loss(twin(input), target).backward()
+        theirs.step()
+    assert last < 0.7 * first
+    torch.testing.assert_close(model.layers[0].weight, twin[0].weight.detach().T)
+
+
+def test_linear_converts_to_torch_and_back():
+    theirs = torch.nn.Linear(3, 2)
+    ours = Linear.from_torch(theirs)
+    input = torch.randn(5, 3)
+    torch.testing.assert_close(ours(input), theirs(input).detach())
+    assert torch.equal(ours.to_torch().weight, theirs.weight)
+    with pytest.raises(ValueError, match="bias=False"):
+        Linear.from_torch(torch.nn.Linear(3, 2, bias=False))
+
+
+def test_linear_copies_are_independent_of_the_torch_module():
+    theirs = torch.nn.Linear(3, 2)
+    Linear.from_torch(theirs).weight.zero_()
+    assert theirs.weight.abs().sum() > 0
+
+
+def test_a_layer_drops_into_a_torch_model():
+    layer = Linear(4, 3, dtype=torch.float64)
+    function = as_function(layer)
+    outer = torch.nn.Linear(4, 4, dtype=torch.float64)
+    input = torch.randn(2, 4, dtype=torch.float64)
+    weight, bias = (parameter.detach().clone().requires_grad_() for parameter in layer.parameters())
+
+    (function(outer(input)).exp() * function(input)).sum().backward()
+    ours = [layer.weight.grad, layer.bias.grad, outer.weight.grad.clone()]
+    outer.zero_grad()
+    ((outer(input) @ weight + bias).exp() * (input @ weight + bias)).sum().backward()
+
+    for actual, expected in zip(ours, [weight.grad, bias.grad, outer.weight.grad], strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_a_layer_as_first_function_of_a_model_trains_though_its_input_needs_no_gradient():
+    layer = Linear(2, 1)
+    as_function(layer)(torch.ones(3, 2)).sum().backward()
+    assert torch.equal(layer.bias.grad, torch.tensor([3.0]))
+
+
+def test_every_public_name_can_be_imported_from_the_package():
+    for name in dir(handgrad):
+        home = import_module(getattr(handgrad, name).__module__)
+        assert getattr(home, name) is getattr(handgrad, name)
+    with pytest.raises(AttributeError, match="no attribute 'Lin'"):
+        handgrad.Lin  # noqa: B018
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_backward_stands_directly_under_forward(name):
+    methods = list(vars(CASES[name].make))
+    assert methods.index("backward") == methods.index("forward") + 1
+    assert len(inspect.getsource(CASES[name].make).splitlines()) < 60
