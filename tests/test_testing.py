@@ -97,7 +97,7 @@ class _(LinearParts):
         return -X.T @ G
 
 
-@wrong("linear: the weight gradient of fixed dtype", "Linear.backward raises .*dtype 'double'.*'Float'")
+@wrong("linear: the weight gradient of fixed dtype", "Linear.backward raises .*dtype 'float'.*'BFloat16'")
 class _(LinearParts):
     def weight_grad(self, X, G):
         return (X.T @ G).float()
@@ -304,8 +304,7 @@ def test_checker_rejects(what):
     cls, message = WRONG[what]
     with pytest.raises(CheckError, match=message) as raised:
         CASES[what.split(":")[0]].check(cls)
-    assert "at: " in str(raised.value)
-    assert "torch.float64" in str(raised.value)
+    assert "  at: " in str(raised.value)
 
 
 def test_at_least_21_wrong_layers_are_tried():

@@ -26,6 +26,7 @@ def matrix_form(definition: Definition) -> str | None:
     readings = [_read(factors, row, column) for factors, _ in terms(definition.value)]
     if not all(chain for _, chain in readings):
         return None
+    readings.sort(key=lambda reading: any(factor.base is None for factor in reading[1]))
     entries = Add(*(scalar * _entry(chain, row, column) for scalar, chain in readings))
     if canonical(entries) != canonical(definition.value):
         return None

@@ -1,0 +1,178 @@
+"""Derivations in index notation: right for every size, shown in steps, read off as matrices, compiled to torch."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from cases import CASES, G, W, X, Z, b, i, j, k, linear, m, mse, n, q, r, relu, s
+from sympy import Add, KroneckerDelta, exp
+
+from handgrad.symbolic import Idx, Sum, array, define, jacobian, matrix, vjp
+from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
+from handgrad.symbolic.matrix import matrix_form
+from handgrad.symbolic.torch_code import compile_torch
+
+DERIVATIONS = {f"{name} {wrt}": d for name, case in CASES.items() for wrt, d in case.derivations.items()}
+FORMULAS = {
+    "linear X": (r"\frac{\partial L}{\partial X} = G W^{\mathsf{T}}", 'torch.einsum("mk,rk->mr", G, W)'),
+    "linear W": (r"\frac{\partial L}{\partial W} = X^{\mathsf{T}} G", 'torch.einsum("is,ir->rs", G, X)'),
+    "linear b": (r"\frac{\partial L}{\partial b} = \mathbf{1}^{\mathsf{T}} G", "G.sum(0)"),
+    "relu X": (r"\frac{\partial L}{\partial X} = G \odot [X > 0]", "torch.where(X > 0, G, 0)"),
+    "mse X": (r"\frac{\partial L}{\partial X} = \frac{2}{n q} \left(X - T\right)", "2*(X - T)/(n*q)"),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIONS)
+def test_derivation_ends_in_the_matrix_form_and_compiles_to_one_line(name):
+    last, code = FORMULAS[name]
+    assert DERIVATIONS[name].steps[-1].latex == last
+    assert DERIVATIONS[name].compile().source.endswith(f"    return {code}")
+
+
+@pytest.mark.parametrize("name", DERIVATIONS)
+def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name):
+    shape = {"n": 2, "p": 2, "q": 3} if name.startswith("linear") else {"n": 2, "q": 3}
+    assert "bmatrix" in DERIVATIONS[name].entries(**shape).text
+
+
+@pytest.mark.parametrize("name", DERIVATIONS)
+def test_a_wrong_entry_is_found(name):
+    derivation = DERIVATIONS[name]
+    wrong = replace(derivation.result, value=2 * derivation.result.value)
+    with pytest.raises(AssertionError, match=r"derivative with respect to \w\[0"):
+        replace(derivation, result=wrong).entries(n=2, p=2, q=2)
+
+
+def test_the_steps_name_their_rules():
+    rules = [step.rule for step in DERIVATIONS["linear W"].steps]
+    assert rules == ["definition", "chain rule", "differentiate", "contract the deltas", "matrix form"]
+
+
+def test_the_jacobian_of_a_linear_layer_is_an_array_with_four_indices():
+    compiled = jacobian(linear, W[r, s]).compile()
+    x, w, bias = torch.randn(5, 3), torch.randn(3, 2), torch.randn(2)
+    expected = torch.autograd.functional.jacobian(lambda w: x @ w + bias, w)
+    torch.testing.assert_close(compiled(X=x, q=2), expected)
+    assert compiled(X=x, q=2).shape == (5, 2, 3, 2)
+
+
+def test_definitions_compile_to_the_layers_themselves():
+    x, w, bias = torch.randn(5, 3), torch.randn(3, 2), torch.randn(2)
+    torch.testing.assert_close(compile_torch(linear)(X=x, W=w, b=bias), x @ w + bias)
+    torch.testing.assert_close(compile_torch(mse)(X=x, T=2 * x), torch.nn.functional.mse_loss(x, 2 * x))
+    torch.testing.assert_close(compile_torch(relu)(X=x), x.relu())
+
+
+def test_a_gradient_that_is_the_same_everywhere_has_the_shape_of_its_array():
+    total = define("S", 3 * Sum(Z[i, k], i, k))
+    assert torch.equal(vjp(total, Z[m, s]).compile()(n=2, q=3), torch.full((2, 3), 3.0))
+
+
+def test_the_chain_rule_goes_through_functions_of_sums():
+    softmax = define("S", exp(Z[i, k]) / Sum(exp(Z[i, s]), s), i, k)
+    derivation = vjp(softmax, Z[m, Idx("t", q)], G)
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    grad_output = torch.randn(4, 3, dtype=torch.float64)
+    expected = torch.autograd.grad(x.softmax(1), x, grad_output)[0]
+    torch.testing.assert_close(derivation.compile()(G=grad_output, X=x.detach()), expected)
+    derivation.entries(n=1, q=2)
+
+
+def test_matrix_forms_are_proved_and_what_has_none_is_not_guessed():
+    square = array("A", n, n)
+    forms = {
+        r"X W + \mathbf{1} b": linear,
+        r"G W^{\mathsf{T}} X^{\mathsf{T}}": define("Y", Sum(G[i, k] * W[j, k] * X[m, j], j, k), i, m),
+        r"3 X W": define("Y", 3 * Sum(X[i, j] * W[j, k], j), i, k),
+        r"\mathbf{1}^{\mathsf{T}} X": define("y", Sum(X[i, j], i), j),
+        r"A^{\mathsf{T}}": define("Y", square[m, i], i, m),
+        None: define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k),
+    }
+    for latex, definition in forms.items():
+        assert matrix_form(definition) == latex
+    assert matrix_form(define("y", Sum(square[i, i] * X[i, j], i), j)) is None
+    assert matrix_form(define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)) is None
+
+
+def test_a_wrong_reading_is_refused(monkeypatch):
+    right = matrix._read
+
+    def wrong(factors, row, column):
+        scalar, (first, *rest) = right(factors, row, column)
+        return scalar, [replace(first, transposed=not first.transposed), *rest]
+
+    square, inner = array("A", n, n), Idx("l", n)
+    product = define("Y", Sum(square[i, inner] * square[inner, m], inner), i, m)
+    assert matrix.matrix_form(product) == "A A"
+    monkeypatch.setattr(matrix, "_read", wrong)
+    assert matrix.matrix_form(product) is None
+
+
+def test_a_delta_selects_only_over_the_range_it_was_summed_over():
+    other = Idx("o", q)
+    assert contract(Sum(Z[i, k] * KroneckerDelta(k, s), k)) == Z[i, s]
+    assert contract(Sum(X[i, j] * KroneckerDelta(j, other), j)).has(Sum)
+
+
+def test_renaming_an_index_catches_no_other():
+    row_sums = Sum(Z[i, k] * Z[m, k], k)
+    renamed = rename(row_sums, {m: i})
+    assert canonical(renamed) == canonical(Sum(Z[i, s] ** 2, s))
+    assert canonical(rename(Sum(X[i, j] * W[j, k], j), {k: s})) == canonical(Sum(X[i, r] * W[r, s], r))
+    caught = rename(Sum(W[j, k] * X[i, j], j), {i: m})
+    assert caught.free_symbols >= {m, k}
+
+
+def test_a_product_of_two_sums_over_the_same_letter_is_a_double_sum():
+    product = Sum(Z[i, k], k) * Sum(Z[m, k], k)
+    assert canonical(product) == canonical(Sum(Z[i, k] * Z[m, s], k, s))
+
+
+def test_equal_sums_compare_equal_whatever_their_letters():
+    assert canonical(Sum(X[i, j] * W[j, k], j)) == canonical(Sum(X[i, r] * W[r, k], r))
+    assert canonical(Sum(X[i, j] * W[j, k], j)) != canonical(Sum(X[i, r] * W[r, s], r))
+
+
+def test_a_sum_over_an_index_that_does_not_occur_multiplies():
+    assert contract(Sum(b[k], i)) == n * b[k]
+
+
+def test_mistakes_in_a_definition_are_named():
+    with pytest.raises(ValueError, match=r"W\[k, j\]: index k runs over q values, the axis has p"):
+        define("Y", Sum(X[i, j] * W[k, j], j), i, k)
+    with pytest.raises(ValueError, match="index j is neither summed over nor an index of Y"):
+        define("Y", X[i, j] * W[j, k], i, k)
+    with pytest.raises(ValueError, match="index j is summed over in"):
+        vjp(linear, W[j, s], G)
+    with pytest.raises(ValueError, match="Y is an array"):
+        vjp(linear, W[r, s])
+
+
+def test_a_compiled_formula_refuses_what_does_not_fit():
+    compiled = DERIVATIONS["linear X"].compile()
+    with pytest.raises(ValueError, match=r"q is 3 in G, but 2 in W of shape \(4, 2\)"):
+        compiled(G=torch.zeros(5, 3), W=torch.zeros(4, 2))
+    with pytest.raises(ValueError, match=r"G has shape \(5,\)"):
+        compiled(G=torch.zeros(5), W=torch.zeros(4, 2))
+    with pytest.raises(TypeError, match="the formula is in G, W; it was given G"):
+        compiled(G=torch.zeros(5, 3))
+
+
+def test_the_derivative_of_a_product_has_both_terms():
+    scale = array("a", q)
+    derivative = differentiate(Z[i, k] * Z[i, k] * scale[k], Z[m, s])
+    assert isinstance(Add(*Add.make_args(derivative)), type(derivative))
+    assert contract(Sum(derivative, i, k)) == 2 * Z[m, s] * scale[s]
+
+
+def test_deriving_needs_no_torch():
+    code = "import sys, handgrad.symbolic; assert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_steps_and_formula_are_markdown_with_numbered_equations():
+    derivation = DERIVATIONS["mse X"]
+    assert derivation._repr_markdown_().count("$$") == 2 * len(derivation.steps)
+    assert derivation.formula("eq-mse").text.endswith("$$ {#eq-mse}")
