@@ -1,0 +1,580 @@
+"""What the renderer of the site promises, each promise on small sites made here."""
+
+import html
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SETTINGS = """\
+project:
+  type: website
+website:
+  title: "Small & plain"
+  page-navigation: true
+  navbar:
+    left:
+      - text: Home
+        href: index.qmd
+format:
+  html:
+    html-math-method: mathml
+    toc: true
+bibliography: references.bib
+"""
+BOOKS = "@misc{parr2018, author = {Parr, Terence}, title = {The Matrix Calculus}, year = {2018}}\n"
+INDEX = '---\ntitle: "Home"\nlisting:\n  contents: posts\n  sort: "date"\n---\n\nWords.\n'
+DOT = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
+
+
+@dataclass
+class Run:
+    """What one run of the command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Project:
+    """A website in a folder of its own."""
+
+    def __init__(self, root: Path, **pages: str) -> None:
+        self.root = root
+        self.write("_quarto.yml", SETTINGS)
+        self.write("references.bib", BOOKS)
+        for name, body in pages.items():
+            self.page(name, body)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def page(self, name: str, body: str) -> None:
+        self.write(f"{name}.qmd", f"---\ntitle: {name}\n---\n\n{body}\n")
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "qmdsite", *(arguments or ("render", str(self.root)))]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def render(self) -> Run:
+        process = self.start()
+        out, err = process.communicate(timeout=60)
+        return Run(process.returncode, out, err)
+
+    def site(self) -> dict[str, bytes]:
+        output = self.root / "_site"
+        return {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+    def html(self, name: str) -> str:
+        return (self.root / "_site" / f"{name}.html").read_text("utf-8")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def plain(page: str) -> str:
+    """Return the text a reader gets, white space made one."""
+    text = html.unescape(re.sub(r"<(script|style|annotation)\b.*?</\1>|<[^>]*>", "", page, flags=re.S))
+    return re.sub(r"\s+", " ", text)
+
+
+def cell(code: str, *options: str) -> str:
+    return "\n".join(["```{python}", *(f"#| {option}" for option in options), code, "```", "", ""])
+
+
+TOUR = {
+    "posts/one/index": """---
+title: "One & *only*"
+description: "The first"
+date: 2026-01-02
+author: A. Author
+categories: [maths, one]
+---
+
+## First {#sec-first}
+
+See @sec-first, @sec-inner, @eq-loss, @eq-asis, @eq-shown, @fig-dot, @fig-drawn, @tbl-md, @tbl-cell, @thm-chain and
+[the loss](#eq-loss), bare -@fig-dot, as @parr2018 [see @parr2018, p. 3] showed.[^note]
+
+$$
+L = \\frac{1}{n}
+$$ {#eq-loss}
+
+### Inner {#sec-inner}
+
+![A *dot*](dot.svg){#fig-dot fig-alt="A dot" width=50%}
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+: From Markdown {#tbl-md}
+
+::: {#thm-chain}
+## Chain rule
+The product.
+:::
+
+::: {.proof}
+By hand.
+:::
+
+Noted.[beside the text]{.aside}
+
+[^note]: The note.
+
+"""
+    + cell("hidden = 41", "include: false")
+    + cell("hidden + 1", "code-fold: true", 'code-summary: "Show it"')
+    + cell("print('no code')", "echo: false")
+    + cell("print('no output')", "output: false")
+    + cell("raise SystemExit('never run')", "eval: false")
+    + cell("print('$$\\nG\\n$$ {#eq-asis}\\n\\nand **bold**')", "output: asis")
+    + cell("from IPython.display import Markdown, HTML, Latex, SVG\nMarkdown('$$\\nH\\n$$ {#eq-shown}')")
+    + cell("HTML('<b id=\"raw\">raw</b>')")
+    + cell("import warnings\nwarnings.warn('shown')")
+    + cell("warnings.warn('quiet')", "warning: false")
+    + cell("1 / 0", "error: true")
+    + cell(f"SVG('{DOT.decode()}')", "label: fig-drawn", 'fig-cap: "Drawn with $y$"', 'fig-alt: "A \\"drawing\\""')
+    + cell("Markdown('|c|\\n|--|\\n|7|')", "label: tbl-cell", 'tbl-cap: "From a cell"')
+    + """
+Inline `{python} hidden + 1`, and escaped `{python} "*" * 3`.
+
+{{< include _part.qmd >}}
+""",
+    "posts/two/index": """---
+title: Two
+date: 2026-01-03
+categories: [maths]
+---
+
+::: {.callout-note}
+Plain note.
+:::
+
+::: {.callout-warning collapse="true"}
+## Folded
+Folded text.
+:::
+
+::: {.callout-tip appearance="simple"}
+Simple text.
+:::
+
+::: {.panel-tabset}
+## Left
+First tab.
+
+## Right
+Second tab.
+:::
+
+::: {.column-margin}
+In the margin.
+:::
+
+Term
+: definition
+
+```{.python filename="layer.py"}
+a = 1  # <1>
+```
+1. First annotation
+
+Back to [one](../one/index.qmd#sec-first) and [home](../../index.qmd).
+
+<details><summary>Raw</summary>inside</details>
+""",
+}
+
+
+@pytest.fixture(scope="session")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("tour"))
+    project.write("index.qmd", INDEX)
+    project.write("posts/one/_part.qmd", "Included *text*.\n")
+    project.write("posts/one/dot.svg", DOT.decode())
+    for name, text in TOUR.items():
+        project.write(f"{name}.qmd", text)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    return project
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "See Section 1, Section 1.1, Equation 1, Equation 2, Equation 3, Figure 1, Figure 2, Table 1, Table 2, Theorem 1",
+        "bare 1, as Parr (2018) (see Parr 2018, p. 3) showed.1",
+        "L=1n(1)",
+        "Figure 1: A dot",
+        "Figure 2: Drawn with y",
+        "Table 1: From Markdown",
+        "Table 2: From a cell",
+        "Theorem 1 (Chain rule) The product.",
+        "Proof. By hand.",
+        "Show it hidden + 1",
+        "G(2)",
+        "and bold",
+        "H(3)",
+        "UserWarning: shown",
+        "ZeroDivisionError: division by zero",
+        "Inline 42, and escaped ***.",
+        "Included text.",
+        "Footnotes The note.",
+        "References",
+        "Parr, Terence. 2018.",
+        "A. Author January 2, 2026",
+    ],
+)
+def test_a_page_reads_as_quarto_words_it(tour: Project, words: str) -> None:
+    assert words in plain(tour.html("posts/one/index"))
+
+
+def test_options_hide_what_they_name(tour: Project) -> None:
+    text = plain(tour.html("posts/one/index"))
+    assert "hidden = 41" not in text
+    assert "print('no code')" not in text
+    assert re.search("no code", text)
+    assert text.count("no output") == 1
+    assert text.count("never run") == 1
+    assert "UserWarning: quiet" not in text
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<section id="sec-first" class="level2">',
+        '<a href="#eq-loss" class="equation-number">(1)</a>',
+        'id="fig-dot"',
+        'alt="A dot"',
+        '<img src="index_files/figure-html/fig-drawn-output-1.svg" alt="A &quot;drawing&quot;"',
+        'id="tbl-cell"',
+        '<b id="raw">raw</b>',
+        '<details class="code-fold"><summary>Show it</summary>',
+        "<title>One &amp; only – Small &amp; plain</title>",
+        '<meta name="description" content="The first">',
+        '<a rel="next" href="../two/index.html">',
+    ],
+)
+def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
+    assert markup in re.sub(r"\s+", " ", tour.html("posts/one/index"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Note Plain note.",
+        "Folded Folded text.",
+        "Left Right First tab. Second tab.",
+        "layer.py a = 1 1",
+        "1 First annotation",
+    ],
+)
+def test_blocks_read_as_quarto_words_them(tour: Project, words: str) -> None:
+    assert words in plain(tour.html("posts/two/index"))
+
+
+def test_links_between_sources_become_links_between_pages(tour: Project) -> None:
+    page = tour.html("posts/two/index")
+    assert 'href="../one/index.html#sec-first"' in page
+    assert '<a rel="prev" href="../one/index.html">' in page
+    assert ".qmd" not in page
+
+
+def test_the_listing_lists_the_posts_in_order(tour: Project) -> None:
+    text = plain(tour.html("index").partition("quarto-listing")[2])
+    assert re.search(
+        r"One & only The first .*January 2, 2026.*maths.*one.* Two .*January 3, 2026", text.replace("&amp;", "&")
+    )
+
+
+def test_a_page_asks_no_other_host_and_no_missing_file(tour: Project) -> None:
+    site = tour.site()
+    for name, content in site.items():
+        if not name.endswith((".html", ".css", ".svg")):
+            continue
+        text = content.decode()
+        assert not re.findall(r'(?:src|<link[^>]*href)="(?:https?:)?//', text)
+        for target in re.findall(r'(?:src|href)="([^"#:]+)', text) + re.findall(r"url\(([^)]+)\)", text):
+            assert os.path.normpath(os.path.join(os.path.dirname(name), target)) in site
+
+
+def test_the_font_carries_the_mathematics_used(tour: Project) -> None:
+    from fontTools import ttLib
+
+    font = ttLib.TTFont(tour.root / "_site/site_libs/qmdsite/math.woff2")
+    assert {ord("="), 0x1D43F, 0x1D434} <= set(font.getBestCmap())
+    assert "MATH" in font
+    assert (tour.root / "_site/site_libs/qmdsite/math.woff2").stat().st_size < 200_000
+
+
+def test_a_second_render_executes_nothing_and_changes_no_byte(tour: Project) -> None:
+    before = tour.site()
+    started = time.time()
+    ran = tour.render()
+    assert "0 executed" in ran.out
+    assert "posts/one/index.qmd  unchanged" in ran.out
+    assert time.time() - started < 2
+    assert tour.site() == before
+
+
+def test_two_cold_renders_give_the_same_bytes(tour: Project, tmp_path: Path) -> None:
+    other = Project(tmp_path / "elsewhere")
+    shutil.copytree(tour.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_site", ".qmdsite"))
+    assert other.render().status == 0
+    assert other.site() == tour.site()
+
+
+PAGE = "---\ntitle: t\n---\n\n"
+BAD = [
+    ("---\ntitle: t\n", 1, "front matter opened here is never closed"),
+    ("---\ntitle: [t\n---\n", 3, "not valid YAML"),
+    ("---\ntitel: t\ntitle: t\n---\n", 2, "did you mean 'title'?"),
+    ("---\ntitle: t\ntoc: maybe\n---\n", 3, "toc is 'maybe', and must be true or false"),
+    ("---\ntitle: t\ndate: soon\n---\n", 3, "must be a day"),
+    ("---\ntitle: t\nformat:\n  pdf: {}\n---\n", 4, "'format.pdf'"),
+    ("words\n", 1, "no title"),
+    (PAGE + "```python\nx\n", 5, "code block opened here is never closed"),
+    (PAGE + "```{python}\n#| ecoh: false\nx\n```\n", 6, "did you mean 'echo'?"),
+    (PAGE + "```{python}\n#| echo: fenced\nx\n```\n", 6, "echo is 'fenced', and must be true or false"),
+    (PAGE + "```{python}\nx\n#| echo: false\n```\n", 7, "above the cell's first line"),
+    (PAGE + "```{r}\nx\n```\n", 5, "'{r}' is not supported"),
+    (PAGE + "```{python echo=false}\nx\n```\n", 5, "'{python echo=false}' is not supported"),
+    (PAGE + "::: {.callout-note}\nx\n", 5, "div opened here is never closed"),
+    (PAGE + "x\n\n:::\n", 7, "closes nothing"),
+    (PAGE + "x\n::: {.callout-note}\ny\n:::\n", 6, "blank line before it"),
+    (PAGE + "::: {.callout-hint}\nx\n:::\n", 5, "no callout 'hint'"),
+    (PAGE + "::: {.column-page}\nx\n:::\n", 5, "'column-page' is not supported"),
+    (PAGE + "::: {layout-ncol=2}\nx\n:::\n", 5, "'layout-ncol' is not supported"),
+    (PAGE + "\nsee @eq-none\n", 6, "'@eq-none' refers to nothing"),
+    (PAGE + "see @fig-none\n", 5, "'@fig-none' refers to nothing"),
+    (PAGE + "see @smith1999\n", 5, "'@smith1999' refers to nothing"),
+    (PAGE + "see [it](#nowhere)\n", 5, "'#nowhere' leads nowhere"),
+    (PAGE + "see [it](none.qmd)\n", 5, "'none.qmd' leads nowhere"),
+    (PAGE + "![x](none.png)\n", 5, "'none.png' leads nowhere"),
+    (PAGE + "## A {#sec-a}\n\n## B {#sec-a}\n", 7, "'sec-a' is already used on line 5"),
+    (PAGE + "{{< include none.qmd >}}\n", 5, "'none.qmd' does not exist"),
+    (PAGE + "{{< include index.qmd >}}\n", 5, "includes itself"),
+    (PAGE + "{{< video x >}}\n", 5, "shortcode 'video' is not supported"),
+    (PAGE + "$\\nonsense$\n", 5, "cannot be shown as MathML"),
+    (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
+    (PAGE + "\\begin{center}x\\end{center}\n", 5, "raw tex"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "words"), BAD, ids=[words for _, _, words in BAD])
+def test_bad_input_is_named_with_file_and_line(
+    project: Project, text: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qmdsite.__main__ import attempt
+
+    project.write("index.qmd", text)
+    assert attempt(project.root) == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith(f"index.qmd:{line}: ")
+    assert words in first
+    assert not (project.root / "_site").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("  type: website", "  type: book", 2, "project.type is 'book', and may only be website"),
+        ("page-navigation", "page-navigatoin", 5, "did you mean 'page-navigation'?"),
+        ("mathml", "katex", 12, "may only be mathml"),
+        ("href: index.qmd", "href: home.qmd", 9, "'home.qmd' leads nowhere"),
+        ("toc: true", "toc: [", 14, "not valid YAML"),
+    ],
+)
+def test_bad_settings_are_named_with_file_and_line(
+    project: Project, old: str, new: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qmdsite.__main__ import attempt
+
+    project.page("index", "words")
+    project.write("_quarto.yml", SETTINGS.replace(old, new))
+    assert attempt(project.root) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"_quarto.yml:{line}: ")
+    assert words in err
+
+
+def test_all_bad_input_is_reported_before_anything_runs(project: Project) -> None:
+    project.page("a", cell("open('ran', 'w')") + "![x](none.png)\n\n$\\nonsense$")
+    project.page("b", "@eq-none")
+    ran = project.render()
+    assert ran.status == 2
+    assert [line.partition(": ")[0] for line in ran.err.splitlines()] == ["a.qmd:10", "b.qmd:5"]
+    assert not (project.root / "ran").exists()
+
+
+def test_the_cache_follows_what_a_page_reads(project: Project) -> None:
+    project.write("lib/shared.py", "VALUE = 1\n")
+    project.write("lib/data.txt", "a\n")
+    use = "import sys\nsys.path.insert(0, 'lib')\nimport shared\nprint('value', shared.VALUE)"
+    project.page("uses", cell(use))
+    project.page("reads", cell("print('data', open('lib/data.txt').read())"))
+    project.page("alone", cell("print('alone')"))
+
+    def executed() -> set[str]:
+        ran = project.render()
+        assert (ran.status, ran.err) == (0, "")
+        return set(re.findall(r"(\w+)\.qmd  ran", ran.out))
+
+    assert executed() == {"uses", "reads", "alone"}
+    project.write("alone.qmd", (project.root / "alone.qmd").read_text() + "\nMore prose.\n")
+    assert executed() == set()
+    assert "More prose." in project.html("alone")
+    project.write("lib/shared.py", "VALUE = 2\n")
+    assert executed() == {"uses"}
+    assert "value 2" in project.html("uses")
+    project.write("lib/data.txt", "b\n")
+    assert executed() == {"reads"}
+    assert "data b" in project.html("reads")
+    for entry in (project.root / ".qmdsite").rglob("*"):
+        if entry.is_file():
+            entry.write_bytes(entry.read_bytes()[:-1])
+    assert executed() == {"uses", "reads", "alone"}
+
+
+def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> None:
+    project.page("good", cell("1"))
+    project.page("bad", "words")
+    assert project.render().status == 0
+    before = project.site()
+    project.page("bad", cell("x = 1") + cell("raise ValueError('two\\nlines')", "label: trouble"))
+    project.page("good", cell("2"))
+    project.page("dead", cell("import os\nos._exit(1)"))
+    ran = project.render()
+    assert ran.status == 1
+    assert "bad.qmd:9: cell 'trouble' raised ValueError: two\nlines\n" in ran.err
+    assert re.search(r"dead\.qmd:5: .*cell 1.* the kernel died", ran.err)
+    assert "Traceback" not in ran.err
+    assert "good.qmd  ran 1 cells" in ran.out
+    assert project.site() == before
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never came")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_render_that_is_stopped_leaves_the_previous_site_untouched(
+    project: Project, number: signal.Signals, status: int
+) -> None:
+    project.page("index", "words")
+    assert project.render().status == 0
+    before = project.site()
+    project.page(
+        "index", cell("import os, time\nopen('pid', 'w').write(str(os.getpid()))\nopen('ready', 'w')\ntime.sleep(60)")
+    )
+    process = project.start()
+    wait_for(project.root / "ready")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert "Traceback" not in err
+    assert project.site() == before
+    kernel = Path("/proc") / (project.root / "pid").read_text()
+    for _ in range(100):
+        if not kernel.exists():
+            break
+        time.sleep(0.05)
+    assert not kernel.exists()
+    project.page("index", "new words")
+    assert project.render().status == 0
+    assert "new words" in project.html("index")
+    assert not list((project.root / ".qmdsite").glob("new*"))
+
+
+def test_a_full_disk_leaves_the_previous_site_untouched(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qmdsite.__main__ import attempt
+
+    project.page("index", "words")
+    assert attempt(project.root) == 0
+    before = project.site()
+    project.page("index", "new words")
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "site.css":
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert attempt(project.root) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert project.site() == before
+
+
+def test_a_second_render_waits_for_the_first(project: Project) -> None:
+    project.page("index", cell("open('ready', 'w')\nimport time\ntime.sleep(1)"))
+    first = project.start()
+    wait_for(project.root / "ready")
+    second = project.render()
+    assert first.communicate(timeout=20)[0].endswith("s\n")
+    assert "waiting" in second.out
+    assert "0 executed" in second.out
+
+
+def test_pages_run_at_the_same_time(project: Project) -> None:
+    meet = "import os, time\nopen('{}', 'w')\nwhile not os.path.exists('{}'): time.sleep(0.01)"
+    project.page("a", cell(meet.format("a.txt", "b.txt")))
+    project.page("b", cell(meet.format("b.txt", "a.txt")))
+    assert project.render().status == 0
+
+
+def test_the_kernel_is_this_interpreter_in_the_folder_of_the_page(project: Project) -> None:
+    project.page("posts/here", cell("import os, sys\nprint(sys.executable, os.getcwd(), os.environ['PYTHONHASHSEED'])"))
+    assert project.render().status == 0
+    assert f"{sys.executable} {project.root}/posts 0" in project.html("posts/here")
+
+
+def test_preview_serves_and_renders_what_changes(project: Project) -> None:
+    import urllib.error
+    import urllib.request
+
+    project.page("index", "first words")
+    process = project.start("preview", str(project.root), "--port", "0")
+    try:
+        assert process.stdout
+        address = next(line.split()[0] for line in process.stdout if line.startswith("http"))
+        assert address.startswith("http://127.0.0.1:")
+
+        def fetch() -> str:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return str(answer.read().decode())
+
+        assert "first words" in fetch()
+        assert "EventSource" in fetch()
+        assert "EventSource" not in project.html("index")
+        with urllib.request.urlopen(f"{address}.reload", timeout=20) as events:
+            time.sleep(0.1)
+            project.page("index", "@eq-none")
+            time.sleep(1.2)
+            assert "first words" in fetch()
+            project.page("index", "second words")
+            assert events.readline() == b"data: rendered\n"
+        assert "second words" in fetch()
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert "'@eq-none' refers to nothing" in err
