@@ -102,7 +102,8 @@ def canonical(value: Expr) -> Expr:
     """Return `contract(value)` with the summed indices renamed so that equal sums of products are equal objects."""
     renamed = []
     for factors, dummies in terms(contract(value)):
-        names = [Idx(f"_{place}", size(dummy)) for place, dummy in enumerate(dummies)]
+        by_size = sorted(dummies, key=lambda dummy: sympy.default_sort_key(size(dummy)))
+        names = [Idx(f"_{place}", size(dummy)) for place, dummy in enumerate(by_size)]
         renamings = (dict(zip(order, names, strict=True)) for order in permutations(dummies))
         fitting = (renaming for renaming in renamings if all(size(old) == size(new) for old, new in renaming.items()))
         products = [rename(Mul(*factors), renaming) for renaming in fitting]
