@@ -171,7 +171,7 @@ class _(LinearParts):
 
 @wrong(
     "linear: the input taken from a class attribute that the next layer overwrites",
-    "gradient of weight .* uses the layer twice",
+    "gradient of weight .* autograd, twice in a model",
 )
 class _(LinearParts):
     def forward(self, input):

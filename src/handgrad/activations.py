@@ -7,15 +7,17 @@ from handgrad.layer import Layer, require_same_shape
 
 
 class ReLU(Layer):
-    """Rectifier Y = max(X, 0), entry by entry.   dL/dX = G where X > 0, else 0, where G = dL/dY.
+    """Rectifier Y = max(X, 0), entry by entry.   dL/dX = G where X > 0, else 0.
 
-    X is any shape. At X = 0, where there is no derivative, the gradient is 0, as that of `torch.relu`.
+    G = dL/dY. X has any shape. At X = 0, where there is no derivative, the
+    gradient is 0, as that of `torch.relu`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(*) -> (*)."""
         output = input.clamp(min=0)
-        # Positive exactly where the input is, and the next layer keeps it anyway: saving it costs no memory.
+        # It is positive exactly where the input is, and the next layer keeps
+        # it anyway: saving it costs no memory.
         self.save_for_backward(output)
         return output
 

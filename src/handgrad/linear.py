@@ -9,10 +9,11 @@ from handgrad.layer import Layer, accumulate
 
 
 class Linear(Layer):
-    """Affine map Y = X W + b.   dL/dX = G Wᵀ,   dL/dW = Xᵀ G,   dL/db = Σₙ Gₙ,   where G = dL/dY.
+    """Affine map Y = X W + b.   dL/dX = G Wᵀ,   dL/dW = Xᵀ G,   dL/db = Σₙ Gₙ.
 
-    X is (*, in_features), weight is (in_features, out_features), bias is (out_features,); `*` is any number of batch
-    dimensions, and Σₙ runs over all of them. Starts like `torch.nn.Linear`: uniform in ±1/√in_features.
+    G = dL/dY. X is (*, in_features), weight (in_features, out_features), bias
+    (out_features,). `*` is any number of batch dimensions; Σₙ runs over all.
+    Starts like `torch.nn.Linear`: uniform in ±1/√in_features.
     """
 
     def __init__(
@@ -25,8 +26,9 @@ class Linear(Layer):
     ) -> None:
         """Draw weight and bias."""
         bound = in_features**-0.5
-        self.weight = torch.empty(in_features, out_features, dtype=dtype, device=device).uniform_(-bound, bound)
-        self.bias = torch.empty(out_features, dtype=dtype, device=device).uniform_(-bound, bound)
+        weight = torch.empty(in_features, out_features, dtype=dtype, device=device)
+        bias = torch.empty(out_features, dtype=dtype, device=device)
+        self.weight, self.bias = weight.uniform_(-bound, bound), bias.uniform_(-bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
         """(*, in_features) -> (*, out_features)."""
@@ -34,9 +36,10 @@ class Linear(Layer):
         return input @ self.weight + self.bias
 
     def backward(self, grad_output: Tensor) -> Tensor:
-        """(*, out_features) -> (*, in_features); adds to weight.grad and bias.grad."""
+        """(*, out_features) -> (*, in_features); adds to both `.grad`s."""
         input, weight = self.saved_tensors
-        X, G = input.reshape(-1, weight.shape[0]), grad_output.reshape(-1, weight.shape[1])
+        X = input.reshape(-1, weight.shape[0])
+        G = grad_output.reshape(-1, weight.shape[1])
         accumulate(self.weight, X.T @ G)
         accumulate(self.bias, G.sum(0))
         return grad_output @ weight.T

@@ -6,10 +6,11 @@ from handgrad.layer import Layer, require_same_shape
 
 
 class MSELoss(Layer):
-    """Mean squared error L = Σ (X − T)² / N over all N entries.   dL/dX = 2 (X − T) / N, times grad_output.
+    """Mean squared error L = Σ (X − T)² / N.   dL/dX = 2 (X − T) / N.
 
-    X (input) and T (target) are of one and the same shape; N is its number of entries, rows times columns. The target
-    gets no gradient. An empty batch has loss nan, as in torch.
+    X (input) and T (target) have one and the same shape; N is the number of
+    its entries, rows times columns. The target gets no gradient. The loss of
+    an empty batch is nan, as in torch.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -20,6 +21,6 @@ class MSELoss(Layer):
         return (difference**2).mean()
 
     def backward(self, grad_output: Tensor | float = 1.0) -> Tensor:
-        """() -> (*); grad_output is 1 where the loss is the end of the program."""
+        """() -> (*); grad_output is 1 if the program ends with the loss."""
         (difference,) = self.saved_tensors
         return grad_output * 2 * difference / difference.numel()

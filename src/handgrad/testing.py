@@ -209,7 +209,7 @@ class _Check:
                 grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), wanted))
         for name, actual, expected in zip(self.names, *grads, strict=True):
             self.compare(
-                f"gradient of {name}", "autograd, in a model that uses the layer twice", actual, expected, numbers
+                f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers
             )
 
     def by_finite_differences(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:

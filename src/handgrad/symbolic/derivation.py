@@ -61,9 +61,8 @@ class Derivation:
         for (*row, _), value in table.items():
             rows.setdefault(tuple(row), []).append(latex(value))
         body = " \\\\ ".join(map(" & ".join, rows.values()))
-        at_shape = ", ".join(f"{name} = {number}" for name, number in shape.items())
         left = derivative("L", latex(self.entry.base.label))
-        return Markdown(display(f"{left} = \\begin{{bmatrix}} {body} \\end{{bmatrix}} \\qquad ({at_shape})"))
+        return Markdown(display(f"{left} = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
     def _repr_markdown_(self) -> str:
         steps = "\n\n".join(f"::: {{.step}}\n{step.rule}\n\n{display(step.latex)}\n:::" for step in self.steps)
