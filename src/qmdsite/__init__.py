@@ -1,0 +1,1 @@
+"""A small renderer of Quarto websites that needs no Quarto."""

@@ -4,14 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from qmdsite import site
+from qmdsite.preview import serve
 from qmdsite.problem import BadInput, FailedCell
+from qmdsite.site import Site
 
 
 def attempt(root: Path) -> int:
     """Render once, and return the exit status; what went wrong is on stderr."""
     try:
-        site.render(root)
+        Site(root).render()
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
@@ -36,14 +37,12 @@ def main() -> int:
     render = commands.add_parser("render", help="render the site; pages that did not change are not run again")
     preview = commands.add_parser("preview", help="serve the site on this machine and render what changes")
     for command in (render, preview):
-        command.add_argument("folder", nargs="?", type=Path, default=Path(), help="the one with _quarto.yml (default: .)")
+        command.add_argument("folder", nargs="?", type=Path, default=Path(), help="where _quarto.yml is (default: .)")
     preview.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200)")
     arguments = parser.parse_args()
     try:
         if arguments.command == "render":
             return attempt(arguments.folder)
-        from qmdsite.preview import serve
-
         return serve(arguments.folder, arguments.port, attempt)
     except KeyboardInterrupt:
         print("interrupted; the site is as it was", file=sys.stderr)

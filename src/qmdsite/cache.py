@@ -1,18 +1,14 @@
 """Results kept between renders; an entry that is damaged counts as missing."""
 
 import hashlib
-import os
 import threading
 from pathlib import Path
 
 
 def digest(*parts: str | bytes) -> str:
     """Return one name for all the parts."""
-    total = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        total.update(b"%d:" % len(data) + data)
-    return total.hexdigest()
+    data = [part.encode() if isinstance(part, str) else part for part in parts]
+    return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in data)).hexdigest()
 
 
 class Cache:
@@ -26,21 +22,18 @@ class Cache:
     def get(self, key: str) -> bytes | None:
         """Return the entry, or None if there is none or it is not what was written."""
         self.used.add(key)
-        try:
-            head, _, content = (self.folder / key).read_bytes().partition(b"\n")
-        except FileNotFoundError:
-            return None
-        return content if head.decode("ascii", "replace") == digest(content) else None
+        file = self.folder / key
+        head, _, content = file.read_bytes().partition(b"\n") if file.exists() else (b"", b"", b"")
+        return content if head == digest(content).encode() else None
 
     def put(self, key: str, content: bytes) -> None:
         """Write the entry in one step: a reader sees all of it or none."""
-        self.used.add(key)
-        part = self.folder / f"{key}.{os.getpid()}.{threading.get_ident()}.part"
+        part = self.folder / f"{key}.{threading.get_ident()}"
         part.write_bytes(digest(content).encode() + b"\n" + content)
         part.replace(self.folder / key)
 
     def prune(self) -> None:
-        """Delete what this render did not ask for."""
+        """Delete what was not asked for, which is what no page needs any more."""
         for entry in self.folder.iterdir():
             if entry.name not in self.used:
                 entry.unlink()

@@ -1,162 +1,106 @@
-"""The options qmdsite knows, and YAML that is checked against them key by key."""
+"""The options that are known, and YAML that is checked against them key by key."""
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from qmdsite.problem import Problem, did_you_mean
 
-# A type or tuple of types is what a value must be; a frozenset lists the values; a dict nests; [dict] is a list of them.
-# Keys marked "cosmetic" are accepted for Quarto's sake: they change nothing here.
-TEXTS = (str, list)
-FOLD = frozenset({True, False, "show"})
-EXECUTE = {"echo": bool, "eval": bool, "output": frozenset({True, False, "asis"}), "include": bool, "warning": bool,
-           "error": bool}  # fmt: skip
+# A type, or a tuple of types, is what a value must be; a set lists the values; a dict nests; [dict] is a list of such.
+# What is 'object' may have any value, for it changes nothing here.
+TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
+EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool), "output": {True, False, "asis"}}
 HTML = {
-    "theme": (str, list, dict),  # cosmetic
-    "css": TEXTS,
-    "html-math-method": frozenset({"mathml"}),
-    "toc": bool,
-    "toc-depth": int,
-    "toc-title": str,
-    "toc-location": str,  # cosmetic
-    "number-sections": bool,
-    "code-fold": FOLD,
-    "code-summary": str,
-    "code-copy": (bool, str),  # cosmetic
-    "code-overflow": str,  # cosmetic
-    "anchor-sections": bool,  # cosmetic
-    "smooth-scroll": bool,  # cosmetic
-    "highlight-style": (str, dict),  # cosmetic
-    "grid": dict,  # cosmetic
+    **{"css": TEXTS, "toc": bool, "toc-depth": int, "toc-title": str, "number-sections": bool},
+    **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
+    **dict.fromkeys(("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections"), object),
 }
 SHARED = {
-    "author": TEXTS,
-    "lang": str,
-    "bibliography": TEXTS,
-    "csl": str,
-    "link-citations": bool,
-    "jupyter": frozenset({"python3"}),
-    "engine": frozenset({"jupyter"}),
-    "execute": EXECUTE,
-    "format": {"html": HTML},
+    **{"author": TEXTS, "lang": str, "bibliography": TEXTS, "csl": str, "link-citations": bool},
+    **{"jupyter": {"python3"}, "engine": {"jupyter"}, "execute": EXECUTE, "format": {"html": HTML}},
     **{key: HTML[key] for key in ("css", "toc", "toc-depth", "toc-title", "number-sections", "code-fold")},
 }
-NAVBAR_ITEM = {"text": str, "href": str, "aria-label": str}
+ITEMS = [{"text": str, "href": str}]
 PROJECT = {
-    "project": {"type": frozenset({"website"}), "output-dir": str, "render": list, "resources": TEXTS},
+    "project": {"type": {"website"}, "output-dir": str, "render": list},
     "website": {
-        "title": str,
-        "description": str,
-        "site-url": str,
-        "repo-url": str,
-        "favicon": str,
-        "search": bool,  # no search is written: the browser's own finds text on a page
-        "page-navigation": bool,
-        "sidebar": frozenset({False}),
-        "bread-crumbs": bool,  # cosmetic without a sidebar
-        "page-footer": (str, dict),
-        "navbar": {"title": (str, bool), "left": [NAVBAR_ITEM], "right": [NAVBAR_ITEM]},
+        **{"title": str, "description": str, "page-navigation": bool, "page-footer": str, "sidebar": {False}},
+        **{"navbar": {"left": ITEMS, "right": ITEMS}},
+        # No search is written, and no feed: nothing on a page asks for these.
+        **dict.fromkeys(("site-url", "repo-url", "search", "bread-crumbs"), object),
     },
     **SHARED,
 }
 LISTING = {
-    "id": str,
-    "contents": TEXTS,
-    "sort": (str, list, bool),
-    "type": frozenset({"default"}),
-    "categories": bool,
-    "fields": list,
-    "feed": frozenset({False}),
-    "sort-ui": frozenset({False}),
-    "filter-ui": frozenset({False}),
+    **{"id": str, "contents": TEXTS, "sort": TEXTS, "type": {"default"}, "categories": bool, "fields": list},
+    **{"feed": {False}, "sort-ui": {False}, "filter-ui": {False}},
 }
 PAGE = {
-    "title": str,
-    "subtitle": str,
-    "description": str,
-    "date": (datetime.date, str),
-    "date-modified": (datetime.date, str),
-    "categories": list,
-    "image": str,
-    "image-alt": str,
-    "order": int,
-    "citation": bool,
-    "listing": LISTING,
+    **{"title": str, "subtitle": str, "description": str, "date": DATE, "date-modified": DATE, "categories": list},
+    **{"image": str, "image-alt": str, "order": int, "citation": {False}, "listing": LISTING},
     **SHARED,
 }
-CELL = {
-    "label": str,
-    "code-fold": FOLD,
-    "code-summary": str,
-    "fig-cap": str,
-    "fig-alt": str,
-    "tbl-cap": str,
-    **EXECUTE,
-}
-NAMES = {str: "text", bool: "true or false", int: "a whole number", list: "a list", dict: "a mapping",
-         datetime.date: "a date"}  # fmt: skip
+CELL = {**EXECUTE, **dict.fromkeys(("label", "code-summary", "fig-cap", "fig-alt", "tbl-cap"), str), "code-fold": FOLD}
+NAMES = {str: "text", bool: "true or false", int: "a whole number", list: "a list", datetime.date: "a date"}
 
 
 def read(text: str, schema: dict[str, Any], path: str, first_line: int, problems: list[Problem]) -> dict[str, Any]:
     """Return the mapping that `text` holds; what is wrong with it goes to `problems`."""
+
+    def complain(line: int, words: str) -> None:
+        problems.append(Problem(path, first_line + min(line, text.rstrip().count("\n")), words))
+
+    loader = yaml.SafeLoader(text)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = loader.get_single_node()
         if node is None:
             return {}
-        loader = yaml.SafeLoader("")
-        _check(node, schema, "", lambda at, words: problems.append(Problem(path, first_line + at, words)), loader)
+        _check(node, schema, "", complain, loader)
         value = loader.construct_document(node)
         return value if isinstance(value, dict) else {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
-        problems.append(Problem(path, first_line + (mark.line if mark else 0), f"this is not valid YAML: {what}"))
-    except ValueError as error:
-        problems.append(Problem(path, first_line, f"a value here cannot be read: {error}"))
+    except yaml.MarkedYAMLError as error:
+        complain(error.problem_mark.line if error.problem_mark else 0, f"this is not valid YAML: {error.problem}")
+    except (yaml.YAMLError, ValueError) as error:
+        complain(0, f"a value here cannot be read: {' '.join(str(error).split())}")
     return {}
 
 
-def _check(node: yaml.Node, schema: Any, name: str, complain: Any, loader: yaml.SafeLoader) -> None:
+def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str], None], loader: Any) -> None:
     line = node.start_mark.line
-    if isinstance(schema, dict):
-        if not isinstance(node, yaml.MappingNode):
-            return complain(line, f"{name or 'this'} must be a mapping of options: 'key: value' on each line")
+    if isinstance(schema, dict) and isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             full = f"{name}.{key.value}" if name else str(key.value)
             if key.value not in schema:
                 near = did_you_mean(str(key.value), schema)
-                complain(key.start_mark.line, f"the option '{full}' is not one that is supported{near}; remove it")
+                complain(key.start_mark.line, f"the option '{full}' is not supported{near}; remove it")
             elif key.value in seen:
                 complain(key.start_mark.line, f"the option '{full}' is given twice; remove one")
             else:
                 _check(value, schema[key.value], full, complain, loader)
             seen.add(key.value)
-        return None
-    if isinstance(schema, list):
-        if not isinstance(node, yaml.SequenceNode):
-            return complain(line, f"{name} must be a list: '- …' on each line")
+    elif isinstance(schema, list) and isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check(item, schema[0], name, complain, loader)
-        return None
-    value = loader.construct_object(node, deep=True)
-    if isinstance(schema, frozenset):
-        if not isinstance(value, (bool, str)) or value not in schema:
-            allowed = " or ".join(sorted(str(v).lower() if isinstance(v, bool) else v for v in schema))
-            complain(line, f"{name} is {value!r}, and may only be {allowed}")
-        return None
-    kinds = schema if isinstance(schema, tuple) else (schema,)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        complain(line, f"{name} is {value!r}, and must be {' or '.join(NAMES[kind] for kind in kinds)}")
-    elif isinstance(value, list) and not all(isinstance(item, str) for item in value):
-        complain(line, f"{name} must be a list of texts; put quotes around {value!r}")
-    return None
+    elif isinstance(schema, (dict, list)):
+        kind = "a list: '- …'" if isinstance(schema, list) else "options: 'key: value'"
+        complain(line, f"{name or 'this'} must be {kind} on each line")
+    else:
+        value = loader.construct_object(node, deep=True)
+        kinds = schema if isinstance(schema, tuple) else (schema,)
+        if isinstance(schema, set):
+            if not isinstance(value, (bool, str)) or value not in schema:
+                allowed = sorted(str(each).lower() if isinstance(each, bool) else each for each in schema)
+                complain(line, f"{name} is {value!r}, and may only be {' or '.join(allowed)}")
+        elif not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
+            complain(line, f"{name} is {value!r}, and must be {' or '.join(NAMES[kind] for kind in kinds)}")
+        elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            complain(line, f"{name} must be a list of texts; put quotes around what is not text")
 
 
 def flat(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options a page or a project gives, those under 'format.html' and 'execute' lifted to the top."""
+    """Return the options of a page or a project, those under 'format.html' and 'execute' lifted to the top."""
     html = (options.get("format") or {}).get("html") or {}
-    top = {key: value for key, value in options.items() if key not in ("format", "execute")}
-    return {**top, **html, **(options.get("execute") or {})}
+    return {**options, **html, **(options.get("execute") or {})}

@@ -5,19 +5,19 @@ import html
 import json
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pypandoc
 
 from qmdsite.cache import Cache, digest
-from qmdsite.execute import Output
+from qmdsite.execute import Output, Outputs
 from qmdsite.problem import Problem
 from qmdsite.source import Cell, Page
 
 HERE = Path(__file__).parent
-TEMPLATE, FILTER = HERE / "page.html", HERE / "filter.lua"
-# The order in which Quarto takes the forms of one output.
+# In the order in which Quarto prefers the forms of one output.
 FORMS = ("text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 SUFFIX = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 WARNINGS = {
@@ -33,15 +33,10 @@ def literal(text: str) -> str:
     return re.sub(r"([^\w\s/])", r"\\\1", text)
 
 
-def block(text: str, attributes: str = "") -> str:
+def block(text: str, attributes: str) -> str:
     """Return a code block that holds `text`, whatever backticks stand in it."""
-    ticks = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
-    return f"\n{ticks} {{{attributes}}}\n{text}\n{ticks}\n" if attributes else f"\n{ticks}\n{text}\n{ticks}\n"
-
-
-def raw(text: str) -> str:
-    """Return Markdown that puts `text` into the HTML as it is."""
-    return block(text, "=html")
+    ticks = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return f"\n\n{ticks} {{{attributes}}}\n{text}\n{ticks}\n\n"
 
 
 def div(attributes: str, content: str) -> str:
@@ -49,123 +44,111 @@ def div(attributes: str, content: str) -> str:
     return f"\n\n::: {{{attributes}}}\n\n{content}\n\n:::\n\n"
 
 
-class Composer:
-    """Writes one page as Markdown; outputs that are files are kept in `files`."""
+class Composition:
+    """One page as Markdown, with the files that its cells made."""
 
-    def __init__(self, page: Page, outputs: list[list[Output]] | None) -> None:
-        """Compose from `outputs`, or, where they are not known yet, as if each cell printed nothing."""
-        self.page, self.dry = page, outputs is None
+    def __init__(self, page: Page, outputs: Outputs | None) -> None:
+        """Compose with the outputs, or, where none are known yet, as if the cells printed nothing."""
+        self.dry, self.stem = outputs is None, PurePosixPath(page.path).stem
         self.files: dict[str, bytes] = {}
         self.problems: list[Problem] = []
         results = iter(outputs or ())
         self.markdown = "".join(
-            part if isinstance(part, str) else self.part(part, next(results, []) if part.runs else [])
+            part if isinstance(part, str) else self.cell(part, next(results, []) if part.runs else [])
             for part in page.parts
         )
 
-    def part(self, cell: Cell, outputs: list[Output]) -> str:
-        """Return one cell, or the value of an inline expression."""
-        if cell.number:
-            return self.cell(cell, outputs) if cell.options.get("include", True) else ""
-        data = next((output["data"] for output in outputs if "data" in output), {"text/markdown": ""})
-        plain = re.sub(r"^'(.*)'$", r"\1", data.get("text/plain", ""))
-        return str(data.get("text/markdown") or data.get("text/latex") or literal(plain))
-
     def cell(self, cell: Cell, outputs: list[Output]) -> str:
-        """Return the code and the outputs, as far as the options show them."""
+        """Return one cell's code and outputs as far as its options show them, or an inline expression's value."""
         get = cell.options.get
-        label, caption = get("label", ""), get("fig-cap") or get("tbl-cap") or ""
+        if not cell.number:
+            data = outputs[-1].get("data", {}) if outputs else {}
+            plain = re.sub(r"^'(.*)'$", r"\1", data.get("text/plain", ""))
+            return str(data.get("text/markdown") or data.get("text/latex") or literal(plain))
+        if not get("include", True):
+            return ""
         code = block(cell.code, ".python .cell-code") if get("echo", True) and cell.code else ""
         if code and (fold := get("code-fold", False)):
             opening = f'<details class="code-fold"{" open" if fold == "show" else ""}>'
-            code = raw(f"{opening}<summary>{html.escape(get('code-summary', 'Code'))}</summary>") + code + raw("</details>")
-        if get("output") is False:
-            outputs = []
-        if not get("warning", True):
-            outputs = [output for output in outputs if output.get("stream") != "stderr"]
+            opening += f"<summary>{html.escape(get('code-summary', 'Code'))}</summary>"
+            code = block(opening, "=html") + code + block("</details>", "=html")
+        hidden = "stdout stderr error data" if get("output") is False else "" if get("warning", True) else "stderr"
+        outputs = [output for output in outputs if output.get("stream", "data") not in hidden]
+        shown = "".join(self.output(cell, output, index) for index, output in enumerate(outputs, 1))
         if get("output") == "asis":
-            return f"{code}\n\n" + "\n\n".join(
-                output["text"] if output.get("stream") == "stdout" else self.output(cell, output, i)
-                for i, output in enumerate(outputs, 1)
-            ) + "\n\n"
-        shown = [self.output(cell, output, i) for i, output in enumerate(outputs, 1)]
-        float_ = label.startswith(("fig-", "tbl-")) or caption
-        if float_ and not self.dry and get("eval", True) and sum("data" in output for output in outputs) != 1:
-            words = f"{cell.name} has a caption or a figure's label, so it must show exactly one result, not {len(shown)}"
-            self.problems.append(Problem(cell.path, cell.line, words))
-        if float_:
-            name = f"#{label} " if label.startswith(("fig-", "tbl-")) else ""
-            ending = div(".cell-caption", caption) if caption else ""
-            return div(f"{f'#cell-{label} ' if label else ''}.cell", code + div(f"{name}.cell-float", "".join(shown) + ending))
-        return div(f"{f'#{label} ' if label else ''}.cell", code + "".join(shown))
+            return code + shown
+        label, caption = get("label", ""), get("fig-cap") or get("tbl-cap") or ""
+        if not caption and not label.startswith(("fig-", "tbl-")):
+            return div(f"#{label} .cell" if label else ".cell", code + shown)
+        if sum("data" in output for output in outputs) != 1 and cell.runs and not self.dry:
+            self.complain(cell, f"has a caption or a numbered label, so it must show one result, not {len(outputs)}")
+        content = shown + (div(".cell-caption", caption) if caption else "")
+        outer, inner = (f"#cell-{label} ", f"#{label} ") if label else ("", "")
+        return div(f"{outer}.cell", code + div(f"{inner}.cell-float", content))
+
+    def complain(self, cell: Cell, words: str) -> None:
+        """Note what is wrong with a cell's outputs."""
+        self.problems.append(Problem(cell.path, cell.line, f"{cell.name} {words}"))
 
     def output(self, cell: Cell, output: Output, index: int) -> str:
         """Return one output in the form that shows most."""
+        asis = cell.options.get("output") == "asis"
         if "stream" in output:
-            return div(f".cell-output .cell-output-{output['stream']}", block(output["text"].rstrip("\n")))
+            name, text = output["stream"], output["text"].rstrip("\n")
+            if asis and name == "stdout":
+                return f"\n\n{text}\n\n"
+            return div(f".cell-output .cell-output-{name}", block(text, ".text"))
         form = next((form for form in FORMS if form in output["data"]), "")
         value = output["data"].get(form, "")
-        content = ""
-        if form in SUFFIX:
-            content = raw(self.image(cell, form, value, index))
-        elif form == "text/html":
-            content = raw(value)
-        elif form == "text/plain":
-            content = block(value)
-        elif form:
-            content = value
-        else:
-            words = f"{cell.name} shows only {', '.join(output['data']) or 'nothing'}, which a page cannot show"
-            self.problems.append(Problem(cell.path, cell.line, words))
+        if not form:
+            self.complain(cell, f"shows {', '.join(output['data']) or 'nothing'}, which a page cannot show")
+        elif form in SUFFIX:
+            value = block(self.image(cell, form, value, index), "=html")
+        elif form in ("text/html", "text/plain"):
+            value = block(value, "=html" if form == "text/html" else ".text")
         markdown = " .cell-output-markdown" if form in ("text/markdown", "text/latex") else ""
-        if cell.options.get("output") == "asis":
-            return str(content)
-        return div(f".cell-output .cell-output-display{markdown}", content)
+        return f"\n\n{value}\n\n" if asis else div(f".cell-output .cell-output-display{markdown}", value)
 
     def image(self, cell: Cell, form: str, value: str, index: int) -> str:
         """Keep an image as a file beside the page and return the element that shows it."""
-        stem = PurePosixPath(self.page.path).stem
-        name = f"{stem}_files/figure-html/{cell.options.get('label', f'cell-{cell.number}')}-output-{index}.{SUFFIX[form]}"
-        if form == "image/svg+xml":
-            svg = value if "xmlns=" in value else value.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-            self.files[name] = svg.encode()
-        else:
-            self.files[name] = base64.b64decode(value)
-        alt = html.escape(cell.options.get("fig-alt") or cell.options.get("fig-cap") or "")
-        return f'<p><img src="{name}" alt="{alt}" class="figure-img"></p>'
+        label = cell.options.get("label", f"cell-{cell.number}")
+        name = f"{self.stem}_files/figure-html/{label}-output-{index}.{SUFFIX[form]}"
+        if form == "image/svg+xml" and "xmlns=" not in value:
+            value = value.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+        self.files[name] = value.encode() if form == "image/svg+xml" else base64.b64decode(value)
+        alt = cell.options.get("fig-alt") or cell.options.get("fig-cap") or ""
+        return f'<p><img src="{name}" alt="{html.escape(alt)}"></p>'
 
 
-def pandoc(page: Page, markdown: str, meta: dict[str, Any], inputs: list[Path], cache: Cache) -> tuple[str, list[Problem]]:
-    """Return the page's HTML and what pandoc and the filter found wrong with it."""
-    options = page.options
-    arguments = ["--from=markdown", "--to=html5", "--mathml", "--section-divs", "--wrap=preserve",
-                 f"--template={TEMPLATE}", f"--lua-filter={FILTER}", "--citeproc", f"--toc-depth={options.get('toc-depth', 3)}"]  # fmt: skip
-    if options.get("toc", True):
-        arguments.append("--toc")
+def to_html(
+    page: Page, markdown: str, meta: dict[str, Any], inputs: Iterable[Path], cache: Cache
+) -> tuple[str, list[Problem]]:
+    """Return the page's HTML and what pandoc and the filter find wrong with it."""
+    arguments = [pypandoc.get_pandoc_path(), "--from=markdown", "--to=html5", "--mathml", "--section-divs",
+                 f"--template={HERE / 'page.html'}", f"--lua-filter={HERE / 'filter.lua'}", "--citeproc",
+                 "--wrap=preserve", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
+    arguments += ["--toc"] if page.options.get("toc", True) else []
     text = f"---\n{json.dumps(meta, ensure_ascii=False)}\n...\n\n{markdown}"
-    key = digest(text, *arguments, *(path.read_bytes() for path in [*sorted(HERE.iterdir()), *inputs] if path.is_file()))
+    files = [file for file in [*sorted(HERE.iterdir()), *inputs] if file.is_file()]
+    key = digest(text, *arguments, *(file.read_bytes() for file in files))
     if kept := cache.get(key):
         return kept.decode(), []
-    ran = subprocess.run([pypandoc.get_pandoc_path(), *arguments], input=text.encode(), capture_output=True)
-    problems = [_problem(page, line) for line in _messages(ran.stderr.decode())]
-    result = ran.stdout.decode()
-    result = re.sub(r'(<section id="footnotes".*?>\s*)<hr />', r"\1<h2>Footnotes</h2>", result, flags=re.S)
-    if ran.returncode == 0 and not problems:
-        cache.put(key, result.encode())
-    elif not problems:
+    ran = subprocess.run(arguments, input=text.encode(), capture_output=True)
+    said = re.findall(r"^(?:PROBLEM\t|\[WARNING\] ).*(?:\n(?!PROBLEM|\[).*)*", ran.stderr.decode(), flags=re.M)
+    problems = [_problem(page, message) for message in said]
+    result = re.sub(r'(<section id="footnotes"[^>]*>\s*)<hr />', r"\1<h2>Footnotes</h2>", ran.stdout.decode())
+    if ran.returncode:
         problems.append(Problem(page.path, 1, f"pandoc failed: {ran.stderr.decode().strip()}"))
+    if not problems:
+        cache.put(key, result.encode())
     return result, problems
 
 
-def _messages(stderr: str) -> list[str]:
-    return re.findall(r"^(?:PROBLEM\t|\[WARNING\] |pandoc: |Error).*(?:\n(?!PROBLEM|\[).*)*", stderr, flags=re.M)
-
-
 def _problem(page: Page, message: str) -> Problem:
-    if message.startswith("PROBLEM\t"):
-        words, text = message.split("\t", 2)[1:]
-        return Problem(*page.find(words), text.strip())
+    if message.startswith("PROBLEM"):
+        _, words, text = message.split("\t", 2)
+        return page.problem(words, text.strip())
     for pattern, text in WARNINGS.items():
         if found := re.search(pattern, message):
-            return Problem(*page.find(found[1].strip()), text.format(found[1].strip()))
+            return page.problem(found[1].strip(), text.format(found[1].strip()))
     return Problem(page.path, 1, f"pandoc says: {' '.join(message.split())}")

@@ -1,9 +1,10 @@
-"""Running a page's cells in a kernel of its own, and remembering the results for as long as they hold."""
+"""Running a page's cells in a kernel of its own, and keeping the results for as long as they hold."""
 
 import asyncio
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -14,74 +15,62 @@ from typing import Any
 
 from qmdsite.cache import Cache, digest
 from qmdsite.problem import FailedCell
-from qmdsite.source import Cell, Page
+from qmdsite.source import Page
 
 Output = dict[str, Any]
+Outputs = list[list[Output]]
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# A warning names the kernel's temporary file, whose path holds the process id: no two renders would be equal.
+# A warning names the kernel's temporary file; the process id in its path would make no two renders equal.
 CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
 
-# Runs in the kernel before the first cell, to note every file that is opened for reading.
+# Runs in the kernel before the first cell: every file that is opened for reading is noted.
 WATCH = """
 def _watch():
     import os, sys
     sys._qmdsite_opened = opened = set()
     def note(event, args):
-        if event == "open" and isinstance(args[0], (str, bytes)) and args[2] & 3 != os.O_WRONLY:
+        if event == "open" and isinstance(args[0], (str, bytes)) and args[2] & os.O_ACCMODE != os.O_WRONLY:
             opened.add(os.path.abspath(os.fsdecode(args[0])))
     sys.addaudithook(note)
 _watch()
 del _watch
 """
 REPORT = """
-def _report():
-    import json, sys
-    modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    print(json.dumps(sorted(set(filter(None, modules)) | sys._qmdsite_opened)))
-_report()
+import json, sys
+modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
+print(json.dumps(sorted(modules | sys._qmdsite_opened)))
 """
 
 
-def environment() -> str:
-    """Return a name for everything installed that a result may depend on."""
-    versions = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
-    return digest(sys.version, *versions, Path(__file__).read_bytes())
-
-
 class Executor:
-    """Runs pages of one project; results are kept in `cache`."""
+    """Runs the pages of one project."""
 
     def __init__(self, root: Path, output: Path, cache: Cache) -> None:
-        """Results hold for this environment, and until a file of the project that a page read changes."""
+        """Keep results in `cache`, for what is installed now."""
         self.root, self.output, self.cache = root, output, cache
-        self.environment = environment()
+        versions = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
+        self.environment = digest(sys.version, *versions, Path(__file__).read_bytes())
         self.kernels: set[int] = set()
         self.stopped = False
 
     def key(self, page: Page) -> str:
-        """Return the name of the page's result: its cells and the options that matter when they run."""
+        """Return the name of the page's result: its cells, and the options that matter when they run."""
         cells = [(cell.code, cell.number == 0, cell.options.get("error", False)) for cell in page.cells]
         return digest(self.environment, page.path, json.dumps(cells))
 
-    def remembered(self, page: Page) -> list[list[Output]] | None:
-        """Return the outputs of an earlier run that still hold, one list for each cell that runs."""
-        if not page.cells:
-            return []
-        entry = self.cache.get(self.key(page))
-        if entry is None:
-            return None
-        result = json.loads(entry)
-        if any(self._hash(name) != value for name, value in result["files"].items()):
-            return None
-        outputs: list[list[Output]] = result["outputs"]
-        return outputs
+    def kept(self, page: Page) -> Outputs | None:
+        """Return the outputs of an earlier run that still hold, a list for each cell that runs."""
+        entry = self.cache.get(self.key(page)) if page.cells else b'{"files": {}, "outputs": []}'
+        result: dict[str, Any] = json.loads(entry) if entry else {"files": {"": ""}}
+        holds = all(self._hash(name) == value for name, value in result["files"].items())
+        return result["outputs"] if holds else None
 
-    def run(self, page: Page) -> list[list[Output]]:
-        """Run the page's cells and remember the outputs."""
+    def run(self, page: Page) -> Outputs:
+        """Run the page's cells and keep the outputs."""
         started = time.time()
         with tempfile.TemporaryDirectory(prefix="qmdsite") as sockets:
             outputs, files = asyncio.run(self._run(page, sockets))
-        names = [name for name in map(self._within, files) if name and self._hash(name)]
+        names = [name for name in map(self._within, files) if self._hash(name)]
         # A file that changed while the page ran may have been read before or after: such a result is not kept.
         if all((self.root / name).stat().st_mtime < started for name in names):
             result = {"files": {name: self._hash(name) for name in names}, "outputs": outputs}
@@ -92,23 +81,21 @@ class Executor:
         """Kill the kernels that run and start no other."""
         self.stopped = True
         for pid in list(self.kernels):
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)
 
-    def _within(self, file: str) -> str | None:
+    def _within(self, file: str) -> str:
         path = Path(file).resolve()
         if not path.is_relative_to(self.root) or path.is_relative_to(self.output):
-            return None
+            return ""
         name = path.relative_to(self.root)
         hidden = any(part.startswith(".") or part in ("__pycache__", "site-packages") for part in name.parts)
-        return None if hidden else name.as_posix()
+        return "" if hidden else name.as_posix()
 
     def _hash(self, name: str) -> str | None:
-        try:
-            return digest((self.root / name).read_bytes())
-        except OSError:
-            return None
+        file = self.root / name
+        return digest(file.read_bytes()) if file.is_file() else None
 
-    async def _run(self, page: Page, sockets: str) -> tuple[list[list[Output]], list[str]]:
+    async def _run(self, page: Page, sockets: str) -> tuple[Outputs, list[str]]:
         # Imported here: they take half a second that a render with nothing to run need not spend.
         import nbformat
         from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -116,44 +103,43 @@ class Executor:
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-        class ThisPython(KernelSpecManager):  # type: ignore[misc]
-            """Knows one kernel: this interpreter, whatever kernels are installed."""
+        class ThisPython(KernelSpecManager):
+            """Knows one kernel, which runs this interpreter, whatever is installed elsewhere."""
 
-            def get_kernel_spec(self, kernel_name: str) -> Any:
-                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-                           "--HistoryManager.enabled=False", "--InteractiveShell.banner1="]  # fmt: skip
-                return KernelSpec(argv=command, display_name="Python", language="python")
+            def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+                return KernelSpec(argv=[*command, "--HistoryManager.enabled=False"], language="python")
 
+        cells = [None, *page.cells, None]
         code = [WATCH, *(cell.code for cell in page.cells), REPORT]
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in code])
-        kernel = AsyncKernelManager(
-            kernel_spec_manager=ThisPython(), connection_file=f"{sockets}/kernel.json", transport="ipc", ip=f"{sockets}/k"
-        )
+        notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
+            {"cell_type": "code", "source": text, "metadata": {}, "outputs": []} for text in code
+        ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
+        kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{sockets}/kernel.json",
+                                         transport="ipc", ip=f"{sockets}/k")  # fmt: skip
         client = NotebookClient(notebook, km=kernel, timeout=None, startup_timeout=120)
-        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": str(self.cache.folder.parent / "ipython"),
-                    "PYDEVD_DISABLE_FILE_VALIDATION": "1", "NO_COLOR": "1"}  # fmt: skip
-        folder = (self.root / page.path).parent
-        cell: Cell | None = None
-        launch = {"cwd": str(folder), "env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL}
-        async with client.async_setup_kernel(**launch):
-            pid = kernel.provisioner.pid
-            self.kernels.add(pid)
-            try:
-                if self.stopped:
-                    raise KeyboardInterrupt
-                for index, (cell, ready) in enumerate(zip([None, *page.cells, None], notebook.cells, strict=True)):
-                    if cell and cell.options.get("error"):
-                        ready.metadata["tags"] = ["raises-exception"]
+        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": sockets, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        launch = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL}
+        where = f"{page.path}:1: at the start"
+        try:
+            async with client.async_setup_kernel(cwd=str((self.root / page.path).parent), **launch):
+                self.kernels.add(kernel.provisioner.pid)
+                for index, (cell, ready) in enumerate(zip(cells, notebook.cells, strict=True)):
+                    if self.stopped:
+                        raise FailedCell("stopped")
+                    if cell:
+                        where = f"{cell.path}:{cell.line}: {cell.name}"
+                        ready.metadata["tags"] = ["raises-exception"] if cell.options.get("error") else []
                     await client.async_execute_cell(ready, index, store_history=bool(cell and cell.number))
-            except CellExecutionError as error:
-                where = f"{cell.path}:{cell.line}: {cell.name}" if cell else page.path
-                raise FailedCell(ANSI.sub("", f"{where} raised {error.ename}: {error.evalue}")) from None
-            except DeadKernelError:
-                where = f"{cell.path}:{cell.line}: in {cell.name}" if cell else page.path
-                raise FailedCell(f"{where} the kernel died: the cell ended the process, or memory ran out") from None
-            finally:
-                self.kernels.discard(pid)
-                await kernel.shutdown_kernel(now=True)
+        except CellExecutionError as error:
+            raise FailedCell(ANSI.sub("", f"{where} raised {error.ename}: {error.evalue}")) from None
+        except (DeadKernelError, RuntimeError) as error:
+            died = isinstance(error, DeadKernelError)
+            why = "the kernel died: the cell ended the process, or memory ran out" if died else error
+            raise FailedCell(f"{where}: {why}") from None
+        finally:
+            self.kernels.clear() if self.stopped else self.kernels.discard(kernel.provisioner.pid)
+            await kernel.shutdown_kernel(now=True)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[1:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
 
@@ -166,12 +152,11 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         if output and output.output_type == "stream":
             streams[output.name] = streams.get(output.name, "") + output.text
             continue
-        for name in sorted(streams, reverse=True):
-            result.append({"stream": name, "text": CELL_FILE.sub("cell.py", ANSI.sub("", streams[name]))})
-        streams = {}
+        found: list[tuple[str, str]] = [(name, streams[name]) for name in ("stdout", "stderr") if name in streams]
         if output and output.output_type == "error":
-            text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
-            result.append({"stream": "error", "text": CELL_FILE.sub("cell.py", ANSI.sub("", text))})
-        elif output:
+            found.append(("error", "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"))
+        result += [{"stream": name, "text": CELL_FILE.sub("cell.py", ANSI.sub("", text))} for name, text in found]
+        streams = {}
+        if output and output.output_type != "error":
             result.append({"data": dict(output.data)})
     return result

@@ -55,7 +55,7 @@ def serve(root: Path, port: int, attempt: Callable[[Path], int]) -> int:
     """Serve until interrupted; a render that fails leaves the previous site in place."""
     root = root.resolve()
     attempt(root)
-    output = Site.of(root).output
+    output = Site(root).output
     server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(output)))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What is wrong with the input, and where."""
+"""What goes wrong, and how it is said."""
 
 import difflib
 from collections.abc import Iterable
@@ -15,23 +15,22 @@ class Problem:
 
     def __str__(self) -> str:
         """Return the form that editors and terminals turn into a link."""
-        return f"{self.path}:{self.line}: {self.text}" if self.line else f"{self.path}: {self.text}"
+        return f"{self.path}:{self.line}: {self.text}"
 
 
 class BadInput(Exception):
-    """The sources cannot be rendered; every problem found so far."""
+    """The sources cannot be rendered, for all these reasons."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keep the problems in the order of files and lines, each once."""
-        self.problems = sorted(set(problems))
-        super().__init__("\n".join(map(str, self.problems)))
+        """Put the problems in the order of files and lines, each once."""
+        super().__init__("\n".join(map(str, sorted(set(problems)))))
 
 
 class FailedCell(Exception):
-    """A cell raised, or took its kernel with it; the message is for the author."""
+    """A cell raised, or took its kernel with it."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ' (did you mean …?)' for a near miss, else nothing."""
+    """Return the one of the known names that was likely meant, as a question, or nothing."""
     near = difflib.get_close_matches(name, list(known), 1)
     return f" (did you mean '{near[0]}'?)" if near else ""

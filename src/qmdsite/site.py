@@ -2,13 +2,11 @@
 
 import ctypes
 import datetime
-import errno
 import fcntl
 import html
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,308 +15,273 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from qmdsite import config, convert, font, source
+from qmdsite import config, font, source
 from qmdsite.cache import Cache, digest
-from qmdsite.execute import Executor
+from qmdsite.convert import HERE, Composition, literal, to_html
+from qmdsite.execute import Executor, Outputs
 from qmdsite.problem import BadInput, FailedCell, Problem
 from qmdsite.source import Page
 
 LIBS = "site_libs/qmdsite"
-STATIC = ("site.css", "site.js", "icon.svg")
-FIELDS = ("title", "subtitle", "date", "author", "description", "categories")
-
-
-def render(root: Path) -> None:
-    """Render the project in `root`; the old site stands until the new one is complete."""
-    started = time.time()
-    root = root.resolve()
-    problems: list[Problem] = []
-    if not (root / "_quarto.yml").is_file():
-        raise BadInput([Problem(str(root), 0, "there is no '_quarto.yml' here; name the folder of a Quarto website")])
-    settings = config.read((root / "_quarto.yml").read_text("utf-8"), config.PROJECT, "_quarto.yml", 1, problems)
-    if problems:
-        raise BadInput(problems)
-    site = Site(root, settings)
-    with site.locked():
-        ran = site.build()
-    print(f"{site.output.name}: {len(site.pages)} pages, {ran} executed, {time.time() - started:.1f} s", flush=True)
+FIELDS = ("title", "date", "author", "description", "categories")
 
 
 def out(path: str) -> str:
-    """Return where the page from `path` goes in the site."""
+    """Return where in the site the page from `path` goes."""
     return str(PurePosixPath(path).with_suffix(".html"))
 
 
-def relative(target: str, page: str) -> str:
-    """Return the link to a file of the site from the page at `page`."""
-    return os.path.relpath(target, os.path.dirname(page) or ".")
-
-
 def texts(value: Any) -> list[str]:
-    """Return one text or a list of them as a list."""
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
+    """Return one text, or a list of them, or nothing, as a list."""
+    return [value] if isinstance(value, str) else list(value or [])
 
 
 class Site:
     """One project while it is rendered."""
 
-    def __init__(self, root: Path, settings: dict[str, Any]) -> None:
-        """Name the folders; nothing is read or written yet."""
-        self.root, self.settings, self.website = root, settings, settings.get("website", {})
-        project = settings.get("project", {})
-        self.output = root / project.get("output-dir", "_site")
-        if self.output == root or not self.output.resolve().is_relative_to(root):
-            raise BadInput([Problem("_quarto.yml", 1, "project.output-dir must be a folder inside the project's")])
-        self.work = root / ".qmdsite"
-        self.patterns: list[str] = project.get("render", [])
+    def __init__(self, root: Path) -> None:
+        """Read the settings; nothing is written yet."""
+        self.root = root.resolve()
         self.problems: list[Problem] = []
-        self.pages: list[Page] = []
-        self.found: dict[str, list[Problem]] = {}
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the project for one render at a time, and clear away what a killed one left."""
+        if not (self.root / "_quarto.yml").is_file():
+            raise BadInput([Problem(f"{root}/_quarto.yml", 1, "there is no such file; name the folder of a website")])
+        self.file = Page("_quarto.yml", lines=source.read_lines(self.root, "_quarto.yml", self.problems))
+        text = "\n".join(line.text for line in self.file.lines)
+        self.settings = config.read(text, config.PROJECT, "_quarto.yml", 1, self.problems)
+        self.website = self.settings.get("website") or {}
+        self.project = self.settings.get("project") or {}
+        self.output = self.root / os.path.normpath(self.project.get("output-dir", "_site"))
+        if not self.output.name.startswith("_") or not self.output.is_relative_to(self.root):
+            words = "project.output-dir must be in the project, with a name that starts with '_': all in it is replaced"
+            self.problems.append(self.file.problem("output-dir", words))
+        self.judge()
+        self.work = self.root / ".qmdsite"
         self.work.mkdir(exist_ok=True)
-        with (self.work / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("another render is at work here; waiting for it", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            old = self.work / "old"
-            if old.exists() and not self.output.exists():
-                old.rename(self.output)
-            for left in (old, self.work / "new"):
-                shutil.rmtree(left, ignore_errors=True)
-            self.runs, self.htmls = Cache(self.work / "runs"), Cache(self.work / "html")
-            for part in [*self.work.glob("*/*.part")]:
-                part.unlink()
-            yield
-
-    def build(self) -> int:
-        """Read and check every page, run and convert, and swap; return how many pages were executed."""
-        self.read()
-        executor = Executor(self.root, self.output, self.runs)
-        kept = {page.path: executor.remembered(page) for page in self.pages}
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            # Pages whose outputs are not known yet are converted without them, so that bad input is found first.
-            first = dict(zip(kept, pool.map(lambda page: self.convert(page, kept[page.path]), self.pages), strict=True))
-            self.judge()
-            failures: list[str] = []
-            results = pool.map(lambda page: self.finish(page, kept[page.path], first[page.path], executor), self.pages)
-            files: dict[str, bytes] = {}
-            for number, (page, (text, made, words)) in enumerate(zip(self.pages, results, strict=True), 1):
-                print(f"[{number}/{len(self.pages)}] {page.path}  {words}", flush=True)
-                if isinstance(made, str):
-                    failures.append(made)
-                else:
-                    files.update(made)
-                    files[out(page.path)] = text.encode()
-        except BaseException:
-            executor.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
-        problems = [problem for page in self.pages for problem in self.found.get(page.path, [])]
-        if failures:
-            raise FailedCell("\n".join([*failures, *map(str, sorted(set(problems)))]))
-        self.problems += problems
-        self.judge()
-        self.link(files)
-        self.judge()
-        self.write(files)
-        self.runs.prune()
-        self.htmls.prune()
-        return sum(value is None for value in kept.values())
+        self.runs, self.htmls = Cache(self.work / "runs"), Cache(self.work / "html")
+        self.pages: dict[str, Page] = {}
+        self.listings: dict[str, list[Page]] = {}
 
     def judge(self) -> None:
         """Stop if anything was found wrong."""
         if self.problems:
             raise BadInput(self.problems)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the project, which one render at a time may do, and clear away what a killed one left."""
+        with (self.work / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting for another render of this project", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.work / "old").exists() and not self.output.exists():
+                (self.work / "old").rename(self.output)
+            for name in ("old", "new"):
+                shutil.rmtree(self.work / name, ignore_errors=True)
+            yield
+
+    def render(self) -> None:
+        """Render the project; the old site stands until the new one is complete."""
+        started = time.time()
+        with self.locked():
+            self.read()
+            executor = Executor(self.root, self.output, self.runs)
+            kept = {page.path: executor.kept(page) for page in self.pages.values()}
+            files = self.build(executor, kept)
+            self.link(files)
+            self.judge()
+            self.write(files)
+            self.runs.prune()
+            self.htmls.prune()
+        ran = sum(outputs is None for outputs in kept.values())
+        print(f"{self.output.name}: {len(kept)} pages, {ran} executed, {time.time() - started:.1f} s", flush=True)
+
     def read(self) -> None:
-        """Find and read the pages, and lay out listings and their order."""
-        names = [path.relative_to(self.root) for path in sorted(self.root.rglob("*.qmd"))
-                 if not path.is_relative_to(self.output)]  # fmt: skip
-        names = [name for name in names if not any(part[0] in "._" for part in name.parts)]
-        if self.patterns:
-            names = [name for name in names if any(name.match(pattern) for pattern in self.patterns)]
+        """Find and read the pages, and put the listings in order."""
         shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
-        self.pages = [source.load(self.root, name.as_posix(), shared, self.problems) for name in names]
+        wanted = self.project.get("render") or ["**/*.qmd"]
+        for file in sorted({file for pattern in wanted for file in self.root.glob(pattern) if file.suffix == ".qmd"}):
+            name = file.relative_to(self.root)
+            if not any(part[0] in "._" for part in name.parts):
+                self.pages[str(name)] = source.load(self.root, name.as_posix(), shared, self.problems)
         if not self.pages:
             self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
-        self.by_path = {page.path: page for page in self.pages}
-        self.listings = {page.path: self.listing(page) for page in self.pages if "listing" in page.meta}
-        self.order = next(iter(self.listings.values()), [])
-        self.home = next(iter(self.listings), "index.qmd")
+        self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
         self.judge()
 
     def listing(self, page: Page) -> list[Page]:
         """Return the pages that a page's listing lists, in its order."""
-        wanted = page.meta["listing"]
-        complain = lambda words, text: self.problems.append(Problem(*page.find(words), text))  # noqa: E731
-        folder = PurePosixPath(page.path).parent
-        items: list[Page] = []
+        wanted, folder, items = page.meta["listing"], PurePosixPath(page.path).parent, list[Page]()
         for pattern in texts(wanted.get("contents")):
-            base = (folder / pattern).as_posix()
-            found = [each for each in self.pages if each is not page and each not in items and
-                     (each.path.startswith(f"{base}/") or PurePosixPath(each.path).match(base))]  # fmt: skip
+            base = str(folder / pattern)
+            found = [each for each in self.pages.values() if each is not page and each not in items
+                     and (each.path.startswith(f"{base}/") or PurePosixPath(each.path).match(base))]  # fmt: skip
             if not found:
-                complain("contents", f"the listing's contents '{pattern}' match no page")
+                self.problems.append(page.problem("contents", f"the listing's contents '{pattern}' match no page"))
             items += found
-        for name in wanted.get("fields", []):
-            if name not in FIELDS:
-                complain(name, f"the listing field '{name}' is not supported; there are {', '.join(FIELDS)}")
-        for rule in reversed(texts(wanted.get("sort") or None)):
+        for name in set(wanted.get("fields", FIELDS)) - set(FIELDS):
+            words = f"the listing field '{name}' is not supported; there are {', '.join(FIELDS)}"
+            self.problems.append(page.problem(name, words))
+        for rule in reversed(texts(wanted.get("sort"))):
             name, _, direction = rule.partition(" ")
             lacking = [each.path for each in items if name not in each.meta]
-            if direction not in ("", "asc", "desc") or name not in ("date", "title", "order", "author"):
-                complain("sort", f"the listing cannot be sorted by '{rule}'; write for example 'date desc'")
+            if direction not in ("", "asc", "desc") or name not in ("date", "title", "order"):
+                self.problems.append(page.problem("sort", f"'{rule}' is no order; write for example 'date desc'"))
             elif lacking:
-                complain("sort", f"the listing is sorted by '{name}', which {lacking[0]} does not give")
+                self.problems.append(page.problem("sort", f"the order is by {name}, and {lacking[0]} gives none"))
             else:
-                items.sort(key=lambda each: (str(each.meta[name]) if name != "order" else each.meta[name]),
-                           reverse=direction == "desc")  # fmt: skip
+                keys = {each.path: each.meta[name] if name == "order" else str(each.meta[name]) for each in items}
+                items.sort(key=lambda each, keys=keys: keys[each.path], reverse=direction == "desc")  # type: ignore[misc]
         return items
 
-    def date(self, page: Page, name: str) -> str | None:
-        """Return a date in words: January 3, 2026."""
-        value = page.meta.get(name)
-        if value is None:
-            return None
+    def build(self, executor: Executor, kept: dict[str, Outputs | None]) -> dict[str, bytes]:
+        """Return the pages and the files beside them; pages run at the same time."""
+        failures: list[str] = []
+        files: dict[str, bytes] = {}
+
+        def finish(page: Page) -> str:
+            started, outputs = time.time(), kept[page.path]
+            if outputs is not None:
+                return "unchanged" if page.cells else "no cells"
+            try:
+                outputs = executor.run(page)
+            except FailedCell as failure:
+                failures.append(str(failure))
+                return "failed"
+            files.update(self.convert(page, outputs))
+            return f"ran {len(page.cells)} cells in {time.time() - started:.1f} s"
+
+        pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            day = datetime.date.fromisoformat(str(value)[:10])
-        except ValueError:
-            self.problems.append(Problem(*page.find(name), f"{name} is {value!r}, and must be a day such as 2026-01-31"))
-            return None
-        return f"{day:%B} {day.day}, {day.year}"
+            # A page whose outputs are not known is first converted without them, to find bad input before it runs.
+            for made in pool.map(lambda page: self.convert(page, kept[page.path]), self.pages.values()):
+                files.update(made)
+            self.judge()
+            results = zip(self.pages, pool.map(finish, self.pages.values()), strict=True)
+            for number, (path, words) in enumerate(results, 1):
+                print(f"[{number}/{len(kept)}] {path}  {words}", flush=True)
+        except BaseException:
+            executor.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if failures:
+            raise FailedCell("\n".join([*sorted(failures), *map(str, sorted(set(self.problems)))]))
+        return files
+
+    def convert(self, page: Page, outputs: Outputs | None) -> dict[str, bytes]:
+        """Return the page and the files beside it."""
+        composition = Composition(page, outputs)
+        meta = self.context(page) | {"qmdsite-dry": composition.dry}
+        folder = PurePosixPath(page.path).parent
+        inputs: list[Path] = []
+        for key in ("bibliography", "csl"):
+            base = self.root / folder if key in page.meta else self.root
+            found = [base / name for name in texts(page.options.get(key))]
+            inputs += found
+            meta |= {key: [str(file) for file in found]} if found else {}
+        if missing := [file.name for file in inputs if not file.is_file()]:
+            raise BadInput([page.problem(name, f"the file '{name}' does not exist") for name in missing])
+        text, problems = to_html(page, composition.markdown, meta, inputs, self.htmls)
+        self.problems += composition.problems + problems
+        beside = {str(folder / name): data for name, data in composition.files.items()}
+        return {out(page.path): text.encode(), **beside}
 
     def context(self, page: Page) -> dict[str, Any]:
-        """Return all that the template shows around the page's body."""
-        here, options, literal = out(page.path), page.options, convert.literal
+        """Return all that the template shows around the page's body, as pandoc's metadata."""
 
-        def href(target: str, where: str = "_quarto.yml") -> str:
-            if re.match(r"[a-z][a-z0-9+.-]*:", target):
+        def href(target: str) -> str:
+            path, mark, fragment = target.partition("#")
+            if re.match(r"[a-z][a-z0-9+.-]*:", target) or not path:
                 return literal(target)
-            path, _, fragment = target.removeprefix("/").partition("#")
-            if path.endswith(".qmd") and path not in self.by_path:
-                self.problems.append(Problem(where, 1, f"the link to '{path}' leads nowhere: there is no such page"))
-            return literal(relative(out(path) if path.endswith(".qmd") else path, here) + (fragment and f"#{fragment}"))
+            if path.endswith(".qmd") and path not in self.pages:
+                words = f"the link to '{path}' leads nowhere: there is no such page"
+                self.problems.append(self.file.problem(path, words))
+            target = out(path) if path.endswith(".qmd") else path
+            return literal(os.path.relpath(target, PurePosixPath(page.path).parent) + mark + fragment)
 
-        def categories(each: Page) -> list[dict[str, str]]:
-            index = href(self.home)
-            return [{"text": literal(name), "href": f"{index}\\#category\\={literal(name)}"}
-                    for name in each.meta.get("categories", [])]  # fmt: skip
+        def date(each: Page, name: str) -> str:
+            try:
+                day = datetime.date.fromisoformat(str(each.meta[name])[:10])
+            except ValueError:
+                words = f"{name} is '{each.meta[name]}', and must be a day such as 2026-01-31"
+                self.problems.append(each.problem(name, words))
+                return ""
+            return f"{day:%B} {day.day}, {day.year}"
 
-        meta: dict[str, Any] = {
-            key: page.meta[key] for key in ("title", "subtitle", "description") if key in page.meta
-        }
-        meta |= {
+        def shown(each: Page) -> dict[str, Any]:
+            home = next(iter(self.listings), "index.qmd")
+            names = each.meta.get("categories", [])
+            tags = [{"text": literal(name), "href": href(f"{home}#category={name}")} for name in names]
+            authors = [literal(name) for name in texts(each.options.get("author"))]
+            about: dict[str, Any] = {"href": href(each.path), "author": authors, "categories": tags}
+            about |= {key: each.meta[key] for key in ("title", "subtitle", "description") if key in each.meta}
+            return about | {key: date(each, key) for key in ("date", "date-modified") if key in each.meta}
+
+        options, website = page.options, self.website
+        order = next(iter(self.listings.values()), [])
+        css = [f"{LIBS}/site.css", *texts(config.flat(self.settings).get("css"))]
+        meta = shown(page) | {
             "lang": options.get("lang", "en"),
-            "description-meta": literal(page.meta.get("description", "")),
-            "site-title": literal(self.website.get("title", "")),
-            "author": [literal(name) for name in texts(options.get("author"))],
-            "date": self.date(page, "date"),
-            "date-modified": self.date(page, "date-modified"),
-            "categories": categories(page),
-            "home": href("index.qmd") if "index.qmd" in self.by_path else "",
-            "libs": literal(relative(LIBS, here)),
-            "css": [literal(relative(f"{LIBS}/site.css", here)), *map(href, texts(options.get("css")))],
+            "description-meta": literal(page.meta.get("description", website.get("description", ""))),
+            "site-title": literal(website.get("title", "")),
+            "home": href("index.qmd") if "index.qmd" in self.pages else "",
+            "libs": href(LIBS),
+            "css": [href(name) for name in css],
             "toc-title": literal(options.get("toc-title", "On this page")),
-            "footer": self.website.get("page-footer", ""),
-            "qmdsite-dry": False,
+            "footer": website.get("page-footer", ""),
             "number-sections": options.get("number-sections", False),
             "link-citations": options.get("link-citations", True),
             "reference-section-title": "References",
         }
-        for side, items in self.website.get("navbar", {}).items():
-            meta[side] = [{"text": literal(item.get("text", item.get("href", ""))), "href": href(item.get("href", "")),
+        for side, items in (website.get("navbar") or {}).items():
+            meta[side] = [{"text": literal(item.get("text", "")), "href": href(item.get("href", "")),
                            "here": item.get("href") == page.path} for item in items]  # fmt: skip
         if page.path in self.listings:
-            fields = page.meta["listing"].get("fields", FIELDS)
+            fields = [*page.meta["listing"].get("fields", FIELDS), "title", "href"]
             meta["listing"] = {"id": page.meta["listing"].get("id", "listing-listing"), "items": [
-                {"title": each.meta["title"], "href": href(each.path),
-                 "description": each.meta.get("description", "") if "description" in fields else "",
-                 "tags": literal("|".join(each.meta.get("categories", []))),
-                 "meta": [literal(words) for words in [
-                     self.date(each, "date") if "date" in fields else None,
-                     *(texts(each.options.get("author")) if "author" in fields else []),
-                     *(each.meta.get("categories", []) if "categories" in fields else [])] if words]}
-                for each in self.listings[page.path]]}  # fmt: skip
-        if self.website.get("page-navigation") and page in self.order:
-            at = self.order.index(page)
-            around = [("prev", at - 1), ("next", at + 1)]
-            meta["neighbours"] = [{"rel": rel, "href": href(self.order[i].path), "title": self.order[i].meta["title"]}
-                                  for rel, i in around if 0 <= i < len(self.order)]  # fmt: skip
-        return {key: value for key, value in meta.items() if value not in (None, "", [])}
-
-    def convert(self, page: Page, outputs: Any) -> tuple[str, dict[str, bytes]]:
-        """Return the page's HTML and the files beside it."""
-        composed = convert.Composer(page, outputs)
-        meta = self.context(page)
-        meta["qmdsite-dry"] = composed.dry
-        own = [(self.root / page.path).parent / name for name in texts(page.meta.get("bibliography"))]
-        shared = [self.root / name for name in texts(self.settings.get("bibliography"))]
-        books = own or shared
-        for book in books:
-            if not book.is_file():
-                self.problems.append(Problem(*page.find(book.name), f"the bibliography '{book.name}' does not exist"))
-        if books:
-            meta["bibliography"] = [str(book) for book in books]
-        text, problems = convert.pandoc(page, composed.markdown, meta, [b for b in books if b.is_file()], self.htmls)
-        self.found[page.path] = composed.problems + problems
-        if composed.dry:
-            self.problems += self.found[page.path]
-        folder = PurePosixPath(page.path).parent
-        return text, {(folder / name).as_posix(): data for name, data in composed.files.items()}
-
-    def finish(self, page: Page, kept: Any, first: Any, executor: Executor) -> tuple[str, Any, str]:
-        """Return a page's HTML, its files or the message of its failure, and the words for its line of progress."""
-        if kept is not None:
-            return first[0], first[1], "unchanged" if page.cells else "no cells"
-        started = time.time()
-        try:
-            outputs = executor.run(page)
-        except FailedCell as failure:
-            return "", str(failure), "failed"
-        text, files = self.convert(page, outputs)
-        return text, files, f"ran {len(page.cells)} cells in {time.time() - started:.1f} s"
+                {key: value for key, value in shown(each).items() if key in fields}
+                | {"tags": literal("|".join(each.meta.get("categories", [])))} for each in self.listings[page.path]
+            ]}  # fmt: skip
+        if website.get("page-navigation") and page in order:
+            at = order.index(page)
+            near = [(rel, i) for rel, i in (("prev", at - 1), ("next", at + 1)) if 0 <= i < len(order)]
+            meta["neighbours"] = [{"rel": rel, **shown(order[i])} for rel, i in near]
+        return {key: value for key, value in meta.items() if value not in ("", [])}
 
     def link(self, files: dict[str, bytes]) -> None:
-        """Add the files that pages show or link to; a link that leads nowhere is a problem."""
-        pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
-        ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
-        for css in texts(config.flat(self.settings).get("css")):
-            self.take(css, files)
-        for page in self.pages:
-            name = out(page.path)
-            body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", pages[name], flags=re.S)
-            for attribute, link in re.findall(r'<(?:a|img|source|video)\b[^>]*?\s(href|src)="([^"]*)"', body):
+        """Add the project's files that pages show or link to; a link that leads nowhere is a problem."""
+
+        def take(name: str) -> bool:
+            if not name.startswith(("..", "/")) and name not in files and (self.root / name).is_file():
+                files[name] = (self.root / name).read_bytes()
+            return name in files
+
+        for name in texts(config.flat(self.settings).get("css")):
+            if not take(name):
+                self.problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
+        texts_ = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
+        ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in texts_.items()}
+        for page in self.pages.values():
+            here = out(page.path)
+            body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", texts_[here], flags=re.S)
+            links = re.findall(r'<(?:a|img|source|video)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
+            for link in [*links, *texts(page.meta.get("image"))]:
                 target, _, fragment = unquote(html.unescape(link)).partition("#")
                 if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
                     continue
-                path = os.path.normpath(os.path.join(os.path.dirname(name), target)) if target else name
-                path = os.path.join(path, "index.html") if f"{path}/index.html" in pages else path
-                if path in pages:
-                    if fragment and fragment not in ids[path] and not fragment.startswith("category="):
-                        words = f"the link to '#{fragment}' leads nowhere: {path} has no such place"
-                        self.problems.append(Problem(*page.find(fragment), words))
-                elif path not in files and not path.startswith(LIBS) and not self.take(path, files):
-                    shown = target.replace(".html", ".qmd") if attribute == "href" else target
-                    what = "the link" if attribute == "href" else "the image"
-                    self.problems.append(Problem(*page.find(shown), f"{what} '{shown}' leads nowhere: no such file"))
-
-    def take(self, name: str, files: dict[str, bytes]) -> bool:
-        """Copy a file of the project into the site, and say whether it exists."""
-        file = self.root / name
-        if name.startswith("..") or not file.is_file():
-            return False
-        files[name] = file.read_bytes()
-        return True
+                name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
+                name = f"{name}/index.html" if f"{name}/index.html" in texts_ else name
+                written = re.sub(r"\.html$", ".qmd", target)
+                if not take(name):
+                    self.problems.append(page.problem(written, f"'{written}' leads nowhere: there is no such file"))
+                elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
+                    words = f"'#{fragment}' leads nowhere: {name} has no such place"
+                    self.problems.append(page.problem(fragment, words))
 
     def write(self, files: dict[str, bytes]) -> None:
-        """Write the whole site beside the old one and swap the two."""
+        """Write the whole site beside the old one and exchange the two."""
         letters = font.characters(data.decode() for name, data in files.items() if name.endswith(".html"))
         key = digest(letters, Path(font.__file__).read_bytes())
         woff = self.htmls.get(key)
@@ -326,35 +289,22 @@ class Site:
             woff = font.subset(letters)
             self.htmls.put(key, woff)
         files[f"{LIBS}/math.woff2"] = woff
-        for name in STATIC:
-            files[f"{LIBS}/{name}"] = (convert.HERE / name).read_bytes()
-        new = self.work / "new"
-        for name, data in sorted(files.items()):
+        files |= {f"{LIBS}/{name}": (HERE / name).read_bytes() for name in ("site.css", "site.js", "icon.svg")}
+        new, old = self.work / "new", self.work / "old"
+        for name, data in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(data)
-        swap(new, self.output, self.work / "old")
+        if not self.output.exists():
+            new.rename(self.output)
+        elif not _exchanged(new, self.output):
+            self.output.rename(old)
+            new.rename(self.output)
+        for rest in (new, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
-def swap(new: Path, target: Path, old: Path) -> None:
-    """Put `new` in the place of `target`, in one step where the system can exchange two names."""
-    if not target.exists():
-        new.rename(target)
-    elif sys.platform == "linux" and exchange(new, target):
-        shutil.rmtree(new)
-    else:
-        target.rename(old)
-        new.rename(target)
-        shutil.rmtree(old)
-
-
-def exchange(one: Path, other: Path) -> bool:
-    """Exchange two names by renameat2; return False where the file system cannot."""
-    here, swap_names = -100, 2
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if call is None:
-        return False
-    if call(here, os.fsencode(one), here, os.fsencode(other), swap_names) == 0:
-        return True
-    if ctypes.get_errno() in (errno.EINVAL, errno.ENOSYS):
-        return False
-    raise OSError(ctypes.get_errno(), "cannot put the new site in its place", str(other))
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, where the system has renameat2 and the file system can."""
+    here, exchange = -100, 2
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
