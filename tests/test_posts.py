@@ -1,0 +1,112 @@
+"""The posts keep their promises: nothing typed that is not derived, every question answered, no mistake published."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
+CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
+ANSWERED = {"mse": ["q3", "q4", "q23", "q29", "memory"], "relu": ["q27"], "linear": ["q9", "q10", "q12", "q14", "q24"]}
+
+# What a tired author could do to a layer, and the words the failing build must say of it.
+MISTAKES = {
+    "mse: the factor 2 dropped": ("losses.py", "grad_output * 2 * difference", "grad_output * difference"),
+    "relu: >= for >": ("activations.py", "output > 0", "output >= 0"),
+    "linear: no transpose": ("linear.py", "grad_output @ weight.T", "grad_output @ weight"),
+    "linear: scaled by 1.001": (
+        "linear.py",
+        "accumulate(self.weight, X.T @ G)",
+        "accumulate(self.weight, 1.001 * X.T @ G)",
+    ),
+}
+
+
+@pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
+def test_display_equations_are_made_by_cells_and_not_typed(post):
+    assert "$$" not in CELL.sub("", post.read_text())
+
+
+@pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
+def test_cells_are_short_and_narrow(post):
+    for cell in CELL.findall(post.read_text()):
+        lines = cell.splitlines()
+        assert len(lines) < 25, cell
+        assert max(map(len, lines)) <= 78, cell
+
+
+@pytest.mark.parametrize("slug", ANSWERED)
+def test_the_readers_questions_have_anchors(slug):
+    text = (ROOT / "posts" / slug / "index.qmd").read_text()
+    assert [name for name in ANSWERED[slug] if f"{{#{name}}}" not in text] == []
+
+
+def digest(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A copy of the project, rendered: its folder, and a function that renders it again."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("_quarto.yml", "references.bib", "index.qmd"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("posts", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def render():
+        environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+        command = [sys.executable, "-m", "qmdsite", "render"]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    first = render()
+    assert first.returncode == 0, first.stderr
+    return folder, render
+
+
+def test_every_post_shows_receipts_mathematics_and_numbered_results(site):
+    for post in POSTS:
+        html = (site[0] / "_site" / "posts" / post.parent.name / "index.html").read_text()
+        assert html.count("Checked: ") >= 2
+        assert html.count("<math") > 10
+        assert 'id="eq-' in html
+
+
+def test_the_home_page_lists_every_post(site):
+    html = (site[0] / "_site" / "index.html").read_text()
+    assert all(f'href="posts/{post.parent.name}/' in html.replace("./posts", "posts") for post in POSTS)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_layer_cannot_be_published(site, mistake):
+    folder, render = site
+    name, right, wrong = MISTAKES[mistake]
+    path = folder / "src" / "handgrad" / name
+    source, before = path.read_text(), digest(folder / "_site")
+    assert right in source
+    path.write_text(source.replace(right, wrong))
+    try:
+        failed = render()
+    finally:
+        path.write_text(source)
+    slug = mistake.split(":")[0]
+    assert failed.returncode == 1
+    assert f"posts/{slug}/index.qmd:" in failed.stderr
+    assert "differs from autograd" in failed.stderr
+    assert failed.stderr.count("shape (") >= 2
+    assert "Traceback" not in failed.stderr
+    assert digest(folder / "_site") == before
+
+
+def test_editing_a_layer_runs_the_posts_that_use_it_and_no_other(site):
+    folder, render = site
+    path = folder / "src" / "handgrad" / "linear.py"
+    path.write_text(path.read_text() + "\n# A comment.\n")
+    lines = render().stdout.splitlines()
+    assert [("posts/linear" in line) for line in lines if " ran " in line] == [True]
+    assert " ran " not in render().stdout
