@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cases import CASES, G, W, X, Z, b, i, j, k, linear, m, mse, n, q, r, relu, s
+from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, q, r, relu, s
 from sympy import Add, KroneckerDelta, exp
 
 from handgrad.symbolic import Idx, Sum, array, define, jacobian, matrix, vjp
@@ -88,10 +88,12 @@ def test_matrix_forms_are_proved_and_what_has_none_is_not_guessed():
         r"3 X W": define("Y", 3 * Sum(X[i, j] * W[j, k], j), i, k),
         r"\mathbf{1}^{\mathsf{T}} X": define("y", Sum(X[i, j], i), j),
         r"A^{\mathsf{T}}": define("Y", square[m, i], i, m),
+        r"2 X^{\odot 2} \odot T": define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k),
         None: define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k),
     }
     for latex, definition in forms.items():
         assert matrix_form(definition) == latex
+    assert matrix_form(define("Y", Z[i, k] + 1, i, k)) is None
     assert matrix_form(define("y", Sum(square[i, i] * X[i, j], i), j)) is None
     assert matrix_form(define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)) is None
 

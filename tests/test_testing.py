@@ -332,6 +332,12 @@ def test_a_wrong_formula_is_rejected_though_the_layer_is_right():
         check_layer(ReLU(), functional.relu, (4, 3), formulas={"X": shifted}, arrays="X")
 
 
+def test_arrays_must_be_named_for_formulas():
+    formulas = {"X": CASES["mse"].derivations["X"].compile()}
+    with pytest.raises(ValueError, match="arrays must name the 2 inputs and parameters; it is 'X'"):
+        check_layer(MSELoss(), functional.mse_loss, (4, 2), (4, 2), formulas=formulas, arrays="X")
+
+
 def test_the_checked_layer_is_left_as_it_was():
     layer = Linear(3, 2)
     weight = layer.weight.clone()

@@ -158,40 +158,50 @@ class _Check:
         ]
 
     def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Output, gradients and formulas, each on fresh tensors; what was given stays as it was."""
         inputs, parameters = self.draw(numbers, shapes)
-        input, *others = inputs
-        wanted = [tensor.clone().requires_grad_() for tensor in (input, *parameters)]
-        expected = self.reference(wanted[0], *others, *wanted[1:])
+        wanted = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
+        expected = self.reference(wanted[0], *inputs[1:], *wanted[1:])
         grad_output = numbers.draw(tuple(expected.shape))
         grads = torch.autograd.grad(expected, wanted, grad_output)
 
         layer = self.copy(parameters)
-        given = [*inputs, *parameters, grad_output]
-        before = [tensor.clone() for tensor in given]
+        given = {"input": inputs[0], "second input": inputs[-1], "grad_output": grad_output}
+        before = {name: tensor.clone() for name, tensor in given.items()}
         with self.running("forward", numbers, inputs):
             output = layer(*inputs)
         self.compare("output", "torch", output, expected.detach(), numbers)
-        earlier = [numbers.draw(tuple(p.shape)) for p in parameters]
-        for parameter, grad in zip(parameters, earlier, strict=True):
+        earlier = [torch.zeros_like(inputs[0]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
+        for parameter, grad in zip(parameters, earlier[1:], strict=True):
             parameter.grad = grad.clone()
         with self.running("backward", numbers, inputs):
             grad_input = layer.backward(grad_output)
-        for name, tensor, old in zip(
-            [*_ordinals("input", inputs), *self.names[1:], "grad_output"], given, before, strict=True
-        ):
-            if not torch.equal(tensor, old):
+        for name, tensor in given.items():
+            if not torch.equal(tensor, before[name]):
                 raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
-        added = [torch.zeros_like(input), *earlier]
-        results = [grad_input, *(p.grad for p in parameters)]
-        for name, result, old, grad in zip(self.names, results, added, grads, strict=True):
+        results = [grad_input, *(parameter.grad for parameter in parameters)]
+        for name, result, old, grad in zip(self.names, results, earlier, grads, strict=True):
             self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers)
+        self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
 
-        named = dict(zip(self.arrays, [*inputs, *parameters], strict=False)) | {"G": grad_output}
-        gradients = dict(zip([self.arrays[0], *self.arrays[len(inputs) :]] if self.arrays else [], grads, strict=False))
+    def formulas_against(
+        self, grads: Sequence[Tensor], given: Sequence[Tensor], grad_output: Tensor, numbers: _Numbers
+    ) -> None:
+        """The derived formulas, on the rows of all batch dimensions taken together."""
+        if not self.formulas:
+            return
+        if len(self.arrays) != len(given):
+            raise ValueError(
+                f"arrays must name the {len(given)} inputs and parameters; it is {' '.join(self.arrays)!r}"
+            )
+        arrays = dict(zip(self.arrays, given, strict=True)) | {"G": grad_output}
+        learned = self.arrays[len(given) - len(self.parameters) :]
+        wanted = dict(zip([self.arrays[0], *learned], grads, strict=True))
         for array, formula in self.formulas.items():
-            flat = {name: _flat(named[name], len(shape)) for name, shape in formula.arrays.items()}
-            value = (formula(**flat) if "G" in flat else grad_output * formula(**flat)).reshape(gradients[array].shape)
-            self.compare(f"gradient of {array}", "autograd", value, gradients[array], numbers, by="formula")
+            flat = {name: _flat(arrays[name], len(shape)) for name, shape in formula.arrays.items()}
+            value = formula(**flat) if "G" in flat else grad_output * formula(**flat)
+            value = value.reshape(wanted[array].shape)
+            self.compare(f"gradient of {array}", "autograd", value, wanted[array], numbers, by="formula")
 
     def in_a_model(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         """The layer stands between other functions, twice in one graph, with the same parameters."""
@@ -208,9 +218,7 @@ class _Check:
                 outputs = [function(torch.tanh(scale * wanted[0]), *inputs[1:]) for scale in (0.5, 2.0)]
                 grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), wanted))
         for name, actual, expected in zip(self.names, *grads, strict=True):
-            self.compare(
-                f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers
-            )
+            self.compare(f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers)
 
     def by_finite_differences(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         inputs, parameters = self.draw(numbers, shapes)

@@ -10,6 +10,7 @@ from sympy import Expr, Idx, Indexed, Sum, Symbol
 from handgrad.symbolic.calculus import Definition, contract, define, differentiate, free_indices, rename, size, sizes
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,8 @@ class Derivation:
     steps: tuple[Step, ...]
     result: Definition
 
-    def compile(self) -> Any:
+    def compile(self) -> TorchFunction:
         """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`."""
-        from handgrad.symbolic.torch_code import compile_torch
-
         return compile_torch(self.result)
 
     def formula(self, label: str | None = None) -> Markdown:

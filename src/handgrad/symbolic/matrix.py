@@ -14,13 +14,16 @@ def matrix_form(definition: Definition) -> str | None:
 
     A sum of products is read as matrix products, transposes and products with ones; the entries of what was read are
     expanded to index notation again and compared, so a wrong reading is refused. A vector counts as a row. A function
-    of entries that all stand at the defined place is written without indices, ⊙ being the entrywise product.
+    of entries that all stand at the defined place is written without indices, ⊙ being the entrywise product; numbers
+    may multiply them, but a number added to a matrix is none of its expressions.
     """
     if not 1 <= len(definition.indices) <= 2:
         return None
     arrays, places = definition.value.atoms(Indexed), set(definition.indices)
     here = all(set(a.indices) == places and len(a.indices) == len(places) for a in arrays)
-    if arrays and here and not definition.value.has(Sum):
+    sums = [total for total in definition.value.atoms(Add) if total.has(Indexed)]
+    numbers_added = any(not term.has(Indexed) for total in sums for term in total.args)
+    if arrays and here and not numbers_added and not definition.value.has(Sum):
         return entrywise(definition.value, definition.indices)
     row, column = (None, *definition.indices) if len(definition.indices) == 1 else definition.indices
     readings = [_read(factors, row, column) for factors, _ in terms(definition.value)]

@@ -101,6 +101,9 @@ class _EntrywisePrinter(_Printer):
         name = str(self._print(value.base.label))
         return name if value.indices == self.indices_ else f"{name}^{{\\mathsf{{T}}}}"
 
+    def _print_Pow(self, value: Expr) -> str:
+        return f"{self.parenthesize(value.base, PRECEDENCE['Pow'])}^{{\\odot {self._print(value.exp)}}}"
+
 
 def reading_order(factors: Sequence[Expr]) -> list[Expr]:
     """Return `factors` with sums last, and X_{ij} before W_{jk}: neighbours share an index, as in a matrix product."""
