@@ -105,6 +105,11 @@ categories: [maths, one]
 
 ## First {#sec-first}
 
+::: {.callout-note}
+## No section
+Words.
+:::
+
 See @sec-first, @sec-inner, @eq-loss, @eq-asis, @eq-shown, @fig-dot, @fig-drawn, @tbl-md, @tbl-cell, @thm-chain and
 [the loss](#eq-loss), bare -@fig-dot, as @parr2018 [see @parr2018, p. 3] showed.[^note]
 
@@ -215,7 +220,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.mark.parametrize(
     "words",
     [
-        "See Section 1, Section 1.1, Equation 1, Equation 2, Equation 3, Figure 1, Figure 2, Table 1, Table 2, Theorem 1",
+        "See Section 1, Section 1.1, Equation 1, Equation 2, Equation 3, Figure 1, Figure 2, Table 1, Table 2,",
+        "Table 2, Theorem 1 and the loss",
         "bare 1, as Parr (2018; see Parr 2018, 3) showed.1",
         "L=1n(1)",
         "Figure 1: A dot",
@@ -369,6 +375,9 @@ BAD = [
     (PAGE + "{{< video x >}}\n", 5, "shortcode 'video' is not supported"),
     (PAGE + "$\\nonsense$\n", 5, "cannot be shown as MathML"),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
+    (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
+    (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),
+    (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 7, "closes nothing"),
     (PAGE + "\\begin{center}x\\end{center}\n", 5, "raw tex"),
 ]
 
@@ -377,10 +386,10 @@ BAD = [
 def test_bad_input_is_named_with_file_and_line(
     project: Project, text: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from qmdsite.__main__ import attempt
+    from qmdsite.__main__ import main
 
     project.write("index.qmd", text)
-    assert attempt(project.root) == 2
+    assert main(["render", str(project.root)]) == 2
     first = capsys.readouterr().err.splitlines()[0]
     assert first.startswith(f"index.qmd:{line}: ")
     assert words in first
@@ -400,11 +409,11 @@ def test_bad_input_is_named_with_file_and_line(
 def test_bad_settings_are_named_with_file_and_line(
     project: Project, old: str, new: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from qmdsite.__main__ import attempt
+    from qmdsite.__main__ import main
 
     project.page("index", "words")
     project.write("_quarto.yml", SETTINGS.replace(old, new))
-    assert attempt(project.root) == 2
+    assert main(["render", str(project.root)]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"_quarto.yml:{line}: ")
     assert words in err
@@ -505,10 +514,10 @@ def test_a_render_that_is_stopped_leaves_the_previous_site_untouched(
 def test_a_full_disk_leaves_the_previous_site_untouched(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from qmdsite.__main__ import attempt
+    from qmdsite.__main__ import main
 
     project.page("index", "words")
-    assert attempt(project.root) == 0
+    assert main(["render", str(project.root)]) == 0
     before = project.site()
     project.page("index", "new words")
     write = Path.write_bytes
@@ -519,7 +528,7 @@ def test_a_full_disk_leaves_the_previous_site_untouched(
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert attempt(project.root) == 2
+    assert main(["render", str(project.root)]) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert project.site() == before
 
@@ -556,6 +565,7 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
     try:
         assert process.stdout
         address = next(line.split()[0] for line in process.stdout if line.startswith("http"))
+        wait_for(project.root / "_site")
         assert address.startswith("http://127.0.0.1:")
 
         def fetch() -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from qmdsite.preview import serve
@@ -9,44 +10,44 @@ from qmdsite.problem import BadInput, FailedCell
 from qmdsite.site import Site
 
 
-def attempt(root: Path) -> int:
-    """Render once, and return the exit status; what went wrong is on stderr."""
+def attempt(action: Callable[[], None]) -> int:
+    """Return the exit status of an action; what went wrong is said on stderr."""
     try:
-        Site(root).render()
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
-    except FailedCell as error:
-        print(error, file=sys.stderr)
-        return 1
+        action()
+    except (BadInput, FailedCell) as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2 if isinstance(error, BadInput) else 1
     except OSError as error:
-        print(f"{error.filename or root}: {error.strerror or error}; the site is as it was", file=sys.stderr)
+        print(f"{error.filename or 'error'}: {error.strerror or error}; the site is as it was", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the site is as it was", file=sys.stderr)
+        return 130
     return 0
 
 
-def main() -> int:
-    """Read the command line and do what it says."""
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says."""
     parser = argparse.ArgumentParser(
         prog="python -m qmdsite",
         description="Render a Quarto website without Quarto: run its cells, convert its pages, write _site.",
         epilog="The previous site stands until the new one is complete. Exit status: 0 rendered, 1 a cell failed, "
-        "2 the sources are wrong, 130 interrupted.",
+        "2 the sources are wrong or cannot be read, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    render = commands.add_parser("render", help="render the site; pages that did not change are not run again")
-    preview = commands.add_parser("preview", help="serve the site on this machine and render what changes")
+    render = commands.add_parser("render", help="render the site; cells run again only where what they use changed")
+    preview = commands.add_parser("preview", help="serve the site on this machine, and render and reload what changes")
     for command in (render, preview):
         command.add_argument("folder", nargs="?", type=Path, default=Path(), help="where _quarto.yml is (default: .)")
-    preview.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200)")
-    arguments = parser.parse_args()
-    try:
-        if arguments.command == "render":
-            return attempt(arguments.folder)
-        return serve(arguments.folder, arguments.port, attempt)
-    except KeyboardInterrupt:
-        print("interrupted; the site is as it was", file=sys.stderr)
-        return 130
+    preview.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200; 0: any that is free)")
+    given = parser.parse_args(arguments)
+
+    def build() -> None:
+        Site(given.folder).render()
+
+    if given.command == "render":
+        return attempt(build)
+    return attempt(lambda: serve(given.folder, given.port, lambda: attempt(build)))
 
 
 if __name__ == "__main__":

@@ -120,10 +120,11 @@ class Executor:
         client = NotebookClient(notebook, km=kernel, timeout=None, startup_timeout=120)
         settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": sockets, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         launch = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL}
-        where = f"{page.path}:1: at the start"
+        where, pid = f"{page.path}:1: at the start", 0
         try:
             async with client.async_setup_kernel(cwd=str((self.root / page.path).parent), **launch):
-                self.kernels.add(kernel.provisioner.pid)
+                pid = kernel.provisioner.pid
+                self.kernels.add(pid)
                 for index, (cell, ready) in enumerate(zip(cells, notebook.cells, strict=True)):
                     if self.stopped:
                         raise FailedCell("stopped")
@@ -138,7 +139,7 @@ class Executor:
             why = "the kernel died: the cell ended the process, or memory ran out" if died else error
             raise FailedCell(f"{where}: {why}") from None
         finally:
-            self.kernels.clear() if self.stopped else self.kernels.discard(kernel.provisioner.pid)
+            self.kernels.discard(pid)
             await kernel.shutdown_kernel(now=True)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[1:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))

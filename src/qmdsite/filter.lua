@@ -36,9 +36,20 @@ local function Inlines(list)
   return result
 end
 
+-- Whether a div's headings are titles, of it or of its tabs, and so no sections of the text.
+local function has_titles(div)
+  local titled = div.classes:find_if(function(class) return class:match "^callout%-" or class == "panel-tabset" or PROOFS[class] end)
+  return titled or NAMES[kind(div.identifier)]
+end
+
 local function enumerate(element)
   local id = element.identifier
-  if id == "" then return end
+  if element.t == "Div" and has_titles(element) then
+    for _, block in ipairs(element.content) do
+      if block.t == "Header" then block.classes:insert "unnumbered" end
+    end
+  end
+  if id == "" then return element end
   if seen[id] then problem("#" .. id, "the label '" .. id .. "' is used twice on this page; labels must differ") end
   seen[id] = true
   if element.t == "Header" and not element.classes:includes "unnumbered" then
@@ -51,6 +62,7 @@ local function enumerate(element)
     count[kind(id)] = (count[kind(id)] or 0) + 1
     number[id] = tostring(count[kind(id)])
   end
+  return element
 end
 
 local function Pandoc(doc)
@@ -209,6 +221,7 @@ end
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
   local blocks = pandoc.List()
+  if pandoc.utils.stringify(para):match "^:::" then problem(":::", "a ':::' here, or printed by a cell, closes nothing") end
   blocks:insert(para:walk { Span = function(span)
     if not span.classes:includes "aside" then return end
     blocks:insert(pandoc.Div({ pandoc.Plain { pandoc.Span(span.content) } }, { class = "column-margin" }))

@@ -6,43 +6,41 @@ from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from qmdsite.site import Site
 
-# Sent with each page here, and never written into the site.
+# Sent behind each page here, and never written into the site.
 RELOAD = b'<script>new EventSource("/.reload").onmessage = () => location.reload()</script>'
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves files, pages with the script that reloads them."""
+    """Serves files, and to pages the news that there is a new render."""
 
-    changed = threading.Condition()
+    rendered = threading.Condition()
 
     def do_GET(self) -> None:
-        """Answer with a file, or with an event as soon as the site is rendered anew."""
+        """Answer with a file, a page, or an event once the site is rendered anew."""
         path = Path(self.translate_path(self.path))
-        path = path / "index.html" if path.is_dir() and self.path.endswith("/") else path
-        if self.path != "/.reload" and not (path.suffix == ".html" and path.is_file()):
+        path = path / "index.html" if self.path.partition("?")[0].endswith("/") else path
+        events = self.path == "/.reload"
+        if not events and (path.suffix != ".html" or not path.is_file()):
             return super().do_GET()
         self.send_response(200)
         self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Type", "text/event-stream" if self.path == "/.reload" else "text/html; charset=utf-8")
+        self.send_header("Content-Type", "text/event-stream" if events else "text/html; charset=utf-8")
         self.end_headers()
-        if self.path == "/.reload":
-            with self.changed:
-                self.changed.wait()
-            self.wfile.write(b"data: rendered\n\n")
-        else:
-            self.wfile.write(path.read_bytes() + RELOAD)
+        if events:
+            with self.rendered:
+                self.rendered.wait()
+        self.wfile.write(b"data: rendered\n\n" if events else path.read_bytes() + RELOAD)
         return None
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the terminal is for renders."""
 
 
-def sources(root: Path, output: Path) -> dict[Path, int]:
-    """Return when each file of the project that a page may depend on was changed."""
+def changes(root: Path, output: Path) -> dict[Path, int]:
+    """Return when each file that a page may depend on was changed."""
     times = {}
     for path in root.rglob("*"):
         hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
@@ -51,21 +49,18 @@ def sources(root: Path, output: Path) -> dict[Path, int]:
     return times
 
 
-def serve(root: Path, port: int, attempt: Callable[[Path], int]) -> int:
+def serve(root: Path, port: int, render: Callable[[], int]) -> None:
     """Serve until interrupted; a render that fails leaves the previous site in place."""
-    root = root.resolve()
-    attempt(root)
-    output = Site(root).output
-    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(output)))
+    site = Site(root)
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(site.output)))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)", flush=True)
-    before = sources(root, output)
+    before: dict[Path, int] = {}
     while True:
+        now = changes(site.root, site.output)
+        if now != before and render() == 0:
+            with Handler.rendered:
+                Handler.rendered.notify_all()
+        before = now
         time.sleep(0.5)
-        now = sources(root, output)
-        if now != before:
-            before = now
-            if attempt(root) == 0:
-                with Handler.changed:
-                    Handler.changed.notify_all()

@@ -138,7 +138,7 @@ class Site:
     def build(self, executor: Executor, kept: dict[str, Outputs | None]) -> dict[str, bytes]:
         """Return the pages and the files beside them; pages run at the same time."""
         failures: list[str] = []
-        files: dict[str, bytes] = {}
+        files = {f"{LIBS}/{name}": (HERE / name).read_bytes() for name in ("site.css", "site.js", "icon.svg")}
 
         def finish(page: Page) -> str:
             started, outputs = time.time(), kept[page.path]
@@ -266,10 +266,13 @@ class Site:
         for page in self.pages.values():
             here = out(page.path)
             body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", texts_[here], flags=re.S)
-            links = re.findall(r'<(?:a|img|source|video)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
-            for link in [*links, *texts(page.meta.get("image"))]:
+            links = re.findall(r'<(a|img|source|video|audio|script|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
+            for tag, link in [*links, *(("img", name) for name in texts(page.meta.get("image")))]:
                 target, _, fragment = unquote(html.unescape(link)).partition("#")
                 if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
+                    if tag != "a" and not link.startswith("data:"):
+                        words = f"'{link}' is on another host, which a page may link to and not load from"
+                        self.problems.append(page.problem(link, words))
                     continue
                 name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
                 name = f"{name}/index.html" if f"{name}/index.html" in texts_ else name
@@ -289,7 +292,6 @@ class Site:
             woff = font.subset(letters)
             self.htmls.put(key, woff)
         files[f"{LIBS}/math.woff2"] = woff
-        files |= {f"{LIBS}/{name}": (HERE / name).read_bytes() for name in ("site.css", "site.js", "icon.svg")}
         new, old = self.work / "new", self.work / "old"
         for name, data in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,8 @@ class Cell:
     @property
     def name(self) -> str:
         """The cell's label or number, as messages say it."""
-        return f"cell '{self.options['label']}'" if "label" in self.options else f"cell {self.number}"
+        label = self.options.get("label")
+        return f"cell '{label}'" if label else f"cell {self.number}" if self.number else f"`{{python}} {self.code}`"
 
 
 @dataclass
