@@ -1,6 +1,7 @@
 """Running a page's cells in a kernel of its own, and keeping the results for as long as they hold."""
 
 import asyncio
+import atexit
 import json
 import os
 import re
@@ -117,9 +118,9 @@ class Executor:
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
         kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{sockets}/kernel.json",
                                          transport="ipc", ip=f"{sockets}/k")  # fmt: skip
-        client = NotebookClient(notebook, km=kernel, timeout=None, startup_timeout=120)
+        client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate")
         settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": sockets, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        launch = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL}
+        launch = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
         where, pid = f"{page.path}:1: at the start", 0
         try:
             async with client.async_setup_kernel(cwd=str((self.root / page.path).parent), **launch):
@@ -140,7 +141,7 @@ class Executor:
             raise FailedCell(f"{where}: {why}") from None
         finally:
             self.kernels.discard(pid)
-            await kernel.shutdown_kernel(now=True)
+            atexit.unregister(client._cleanup_kernel)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[1:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
 
