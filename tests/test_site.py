@@ -587,3 +587,21 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
     assert "'@eq-none' refers to nothing" in err
+
+
+def test_only_the_pages_named_are_rendered(project: Project) -> None:
+    project.page("posts/a/index", "words")
+    project.page("draft", "words")
+    project.page("posts/_part", "words")
+    project.page(".hidden/x", "words")
+    named = 'type: website\n  render: ["posts/**/*.qmd", index.qmd]'
+    project.write("_quarto.yml", SETTINGS.replace("type: website", named))
+    assert project.render().status == 0
+    assert {name for name in project.site() if name.endswith(".html")} == {"index.html", "posts/a/index.html"}
+
+
+def test_a_reference_that_a_cell_may_define_is_judged_after_it_ran(project: Project) -> None:
+    project.page("index", cell("print('ran')") + "@eq-none")
+    ran = project.render()
+    assert (ran.status, ran.err) == (2, "index.qmd:9: '@eq-none' refers to nothing: this page has no such equation\n")
+    assert "ran 1 cells" in ran.out

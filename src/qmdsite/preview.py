@@ -7,7 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from qmdsite.site import Site
+from qmdsite.site import Site, files_of
 
 # Sent behind each page here, and never written into the site.
 RELOAD = b'<script>new EventSource("/.reload").onmessage = () => location.reload()</script>'
@@ -41,12 +41,8 @@ class Handler(SimpleHTTPRequestHandler):
 
 def changes(root: Path, output: Path) -> dict[Path, int]:
     """Return when each file that a page may depend on was changed."""
-    times = {}
-    for path in root.rglob("*"):
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
-        if not hidden and not path.is_relative_to(output) and path.is_file():
-            times[path] = path.stat().st_mtime_ns
-    return times
+    files = [path for path in files_of(root) if not path.is_relative_to(output)]
+    return {path: path.stat().st_mtime_ns for path in files if path.exists()}
 
 
 def serve(root: Path, port: int, render: Callable[[], int]) -> None:

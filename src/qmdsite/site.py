@@ -31,6 +31,13 @@ def out(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(".html"))
 
 
+def files_of(root: Path) -> Iterator[Path]:
+    """Return the files of a project; hidden folders, such as an environment's, are no part of it."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+        yield from (Path(folder, name) for name in sorted(names))
+
+
 def texts(value: Any) -> list[str]:
     """Return one text, or a list of them, or nothing, as a list."""
     return [value] if isinstance(value, str) else list(value or [])
@@ -100,11 +107,14 @@ class Site:
     def read(self) -> None:
         """Find and read the pages, and put the listings in order."""
         shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
-        wanted = self.project.get("render") or ["**/*.qmd"]
-        for file in sorted({file for pattern in wanted for file in self.root.glob(pattern) if file.suffix == ".qmd"}):
-            name = file.relative_to(self.root)
-            if not any(part[0] in "._" for part in name.parts):
-                self.pages[str(name)] = source.load(self.root, name.as_posix(), shared, self.problems)
+        named = {pattern: set(self.root.glob(pattern)) for pattern in self.project.get("render", [])}
+        for pattern in [pattern for pattern, found in named.items() if not found]:
+            self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
+        for file in files_of(self.root):
+            name = str(file.relative_to(self.root))
+            wanted = not named or any(file in found for found in named.values())
+            if file.suffix == ".qmd" and wanted and not re.search(r"(^|/)_", name):
+                self.pages[name] = source.load(self.root, name, shared, self.problems)
         if not self.pages:
             self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
         self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
