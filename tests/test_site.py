@@ -94,6 +94,8 @@ def cell(code: str, *options: str) -> str:
     return "\n".join(["```{python}", *(f"#| {option}" for option in options), code, "```", "", ""])
 
 
+WIDE_SUM = " + ".join(f"x_{{{i}}}" for i in range(60))
+WIDE_TABLE = "\n".join([f"|{'column|' * 20}", f"|{'---|' * 20}", f"|{'1|' * 20}"])
 TOUR = {
     "posts/one/index": """---
 title: "One & *only*"
@@ -197,10 +199,16 @@ Term
 a = 1
 ```
 
+$$
+WIDE_SUM
+$$ {#eq-wide}
+
+WIDE_TABLE
+
 Back to [one](../one/index.qmd#sec-first) and [home](../../index.qmd).
 
 <details><summary>Raw</summary>inside</details>
-""",
+""".replace("WIDE_SUM", WIDE_SUM).replace("WIDE_TABLE", WIDE_TABLE),
 }
 
 
@@ -523,7 +531,7 @@ def test_a_full_disk_leaves_the_previous_site_untouched(
     write = Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
-        if path.name == "site.css":
+        if path.name == "math.woff2":
             raise OSError(28, "No space left on device", str(path))
         return write(path, data)
 
@@ -605,3 +613,28 @@ def test_a_reference_that_a_cell_may_define_is_judged_after_it_ran(project: Proj
     ran = project.render()
     assert (ran.status, ran.err) == (2, "index.qmd:9: '@eq-none' refers to nothing: this page has no such equation\n")
     assert "ran 1 cells" in ran.out
+
+
+def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser_path = shutil.which("chromium") or pytest.skip("no chromium here")
+    failed: list[str] = []
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        for name in ("index.html", "posts/one/index.html", "posts/two/index.html"):
+            page.goto((tour.root / "_site" / name).as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.get_by_role("button", name="Light").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+        assert not page.get_by_text("Second tab.").is_visible()
+        page.get_by_text("Right", exact=True).click()
+        assert page.get_by_text("Second tab.").is_visible()
+        assert not page.get_by_text("First tab.").is_visible()
+        page.goto((tour.root / "_site/index.html").as_uri() + "#category=one")
+        assert page.locator("article:visible").count() == 1
+        browser.close()
+    assert failed == []
