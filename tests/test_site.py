@@ -625,7 +625,7 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project) 
         page.on("requestfailed", lambda request: failed.append(request.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
         for name in ("index.html", "posts/one/index.html", "posts/two/index.html"):
-            page.goto((tour.root / "_site" / name).as_uri())
+            page.goto((tour.root / "_site" / name).as_uri(), wait_until="networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.get_by_role("button", name="Light").click()

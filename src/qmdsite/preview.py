@@ -39,10 +39,10 @@ class Handler(SimpleHTTPRequestHandler):
         """Say nothing: the terminal is for renders."""
 
 
-def changes(root: Path, output: Path) -> dict[Path, int]:
-    """Return when each file that a page may depend on was changed."""
-    files = [path for path in files_of(root) if not path.is_relative_to(output)]
-    return {path: path.stat().st_mtime_ns for path in files if path.exists()}
+def versions(root: Path, output: Path) -> dict[Path, tuple[int, int]]:
+    """Return time and size of each file that a page may depend on; within a tick of the clock only the size tells."""
+    files = [path for path in files_of(root) if not path.is_relative_to(output) and path.exists()]
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
 
 
 def serve(root: Path, port: int, render: Callable[[], int]) -> None:
@@ -52,10 +52,11 @@ def serve(root: Path, port: int, render: Callable[[], int]) -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)", flush=True)
-    before: dict[Path, int] = {}
-    while True:
-        now = changes(site.root, site.output)
-        if now != before and render() == 0:
+    before: dict[Path, tuple[int, int]] = {}
+    status = 0
+    while status != 130:
+        now = versions(site.root, site.output)
+        if now != before and (status := render()) == 0:
             with Handler.rendered:
                 Handler.rendered.notify_all()
         before = now
