@@ -382,6 +382,7 @@ BAD = [
     (PAGE + "{{< include index.qmd >}}\n", 5, "includes itself"),
     (PAGE + "{{< video x >}}\n", 5, "shortcode 'video' is not supported"),
     (PAGE + "$\\nonsense$\n", 5, "cannot be shown as MathML"),
+    (PAGE + "$$\n1 + 1\n= \\nonsense\n$$\n", 6, "cannot be shown as MathML: 1 + 1 = "),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),

@@ -149,6 +149,7 @@ def _problem(page: Page, message: str) -> Problem:
         _, words, text = message.split("\t", 2)
         return page.problem(words, text.strip())
     for pattern, text in WARNINGS.items():
-        if found := re.search(pattern, message):
-            return page.problem(found[1].strip(), text.format(found[1].strip()))
+        if found := re.search(pattern, message, flags=re.S):
+            words = found[1].strip()
+            return page.problem(words.partition("\n")[0], text.format(" ".join(words.split())))
     return Problem(page.path, 1, f"pandoc says: {' '.join(message.split())}")
