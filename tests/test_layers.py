@@ -130,8 +130,16 @@ def test_linear_converts_to_torch_and_back():
 
 def test_linear_copies_are_independent_of_the_torch_module():
     theirs = torch.nn.Linear(3, 2)
-    Linear.from_torch(theirs).weight.zero_()
-    assert theirs.weight.abs().sum() > 0
+    for parameter in Linear.from_torch(theirs).parameters():
+        parameter.zero_()
+    assert all(parameter.abs().sum() > 0 for parameter in theirs.parameters())
+
+
+def test_linear_starts_uniform_between_plus_and_minus_one_over_the_root_of_in_features():
+    torch.manual_seed(0)
+    for parameter in Linear(100, 100).parameters():
+        assert -0.1 <= parameter.min() < -0.09
+        assert 0.09 < parameter.max() <= 0.1
 
 
 def test_a_layer_drops_into_a_torch_model():
@@ -147,6 +155,17 @@ def test_a_layer_drops_into_a_torch_model():
     ((outer(input) @ weight + bias).exp() * (input @ weight + bias)).sum().backward()
 
     for actual, expected in zip(ours, [weight.grad, bias.grad, outer.weight.grad], strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_a_sequential_may_stand_twice_in_a_torch_model():
+    model = Sequential(Linear(2, 2, dtype=torch.float64), ReLU())
+    function = as_function(model)
+    a, b = (torch.randn(3, 2, dtype=torch.float64, requires_grad=True) for _ in "ab")
+    twin = torch.nn.Sequential(model.layers[0].to_torch(), torch.nn.ReLU())
+    ours = torch.autograd.grad((function(a) * function(b)).sum(), [a, b])
+    theirs = torch.autograd.grad((twin(a) * twin(b)).sum(), [a, b])
+    for actual, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(actual, expected)
 
 

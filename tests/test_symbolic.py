@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, q, r, relu, s
-from sympy import Add, KroneckerDelta, exp
+from sympy import Add, KroneckerDelta, Piecewise, exp
 
 from handgrad.symbolic import Idx, Sum, array, define, jacobian, matrix, vjp
 from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
@@ -56,6 +56,7 @@ def test_the_jacobian_of_a_linear_layer_is_an_array_with_four_indices():
     expected = torch.autograd.functional.jacobian(lambda w: x @ w + bias, w)
     torch.testing.assert_close(compiled(X=x, q=2), expected)
     assert compiled(X=x, q=2).shape == (5, 2, 3, 2)
+    assert "torch.einsum" in compiled.source
 
 
 def test_definitions_compile_to_the_layers_themselves():
@@ -63,6 +64,12 @@ def test_definitions_compile_to_the_layers_themselves():
     torch.testing.assert_close(compile_torch(linear)(X=x, W=w, b=bias), x @ w + bias)
     torch.testing.assert_close(compile_torch(mse)(X=x, T=2 * x), torch.nn.functional.mse_loss(x, 2 * x))
     torch.testing.assert_close(compile_torch(relu)(X=x), x.relu())
+
+
+def test_an_index_twice_on_one_array_is_a_diagonal():
+    square, a = array("A", n, n), torch.arange(9.0).reshape(3, 3)
+    assert compile_torch(define("t", Sum(square[i, i], i)))(A=a) == a.trace()
+    assert torch.equal(compile_torch(define("d", square[i, i], i))(A=a), a.diagonal())
 
 
 def test_a_gradient_that_is_the_same_everywhere_has_the_shape_of_its_array():
@@ -119,17 +126,25 @@ def test_a_delta_selects_only_over_the_range_it_was_summed_over():
 
 
 def test_renaming_an_index_catches_no_other():
-    row_sums = Sum(Z[i, k] * Z[m, k], k)
-    renamed = rename(row_sums, {m: i})
-    assert canonical(renamed) == canonical(Sum(Z[i, s] ** 2, s))
-    assert canonical(rename(Sum(X[i, j] * W[j, k], j), {k: s})) == canonical(Sum(X[i, r] * W[r, s], r))
-    caught = rename(Sum(W[j, k] * X[i, j], j), {i: m})
-    assert caught.free_symbols >= {m, k}
+    square, o = array("A", n, n), Idx("o", n)
+    rows = Sum(square[m, i] * square[o, i], i)
+    assert canonical(rename(rows, {o: i})) == canonical(Sum(square[m, o] * square[i, o], o))
+    assert canonical(rename(rows, {i: o})) == canonical(rows)
 
 
-def test_a_product_of_two_sums_over_the_same_letter_is_a_double_sum():
-    product = Sum(Z[i, k], k) * Sum(Z[m, k], k)
-    assert canonical(product) == canonical(Sum(Z[i, k] * Z[m, s], k, s))
+def test_a_product_with_a_sum_keeps_apart_what_the_letters_mix_up():
+    for other in (Sum(Z[m, k], k), Z[m, k], b[k]):
+        assert canonical(Sum(Z[i, k], k) * other) == canonical(Sum(Z[i, s], s) * other)
+        assert canonical(Sum(X[i, j] * W[j, k], j) * other) == canonical(Sum(X[i, r] * W[r, k], r) * other)
+
+
+def test_cases_are_differentiated_each_where_it_holds():
+    x = Z[i, k]
+    leaky = define("Y", Piecewise((x, x > 0), (x / 4, x > -1), (0, True)), i, k)
+    derivation = vjp(leaky, Z[m, s], G)
+    derivation.entries(n=1, q=2)
+    at = torch.tensor([[2.0, -0.5, -3.0]])
+    assert torch.equal(derivation.compile()(G=torch.ones(1, 3), X=at), torch.tensor([[1.0, 0.25, 0.0]]))
 
 
 def test_equal_sums_compare_equal_whatever_their_letters():

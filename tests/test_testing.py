@@ -229,6 +229,13 @@ class _(ReLU):
         return super().backward(grad_output) + 0.5 * (output == 0) * grad_output
 
 
+@wrong("relu: the mask of 0.5 and above, which integers cannot tell", "normally distributed numbers")
+class _(ReLU):
+    def backward(self, grad_output):
+        (output,) = self.saved_tensors
+        return torch.where(output > 0.5, grad_output, 0)
+
+
 @wrong("relu: a gradient of fixed dtype", r"gradient of input(.|\n)*torch.float32")
 class _(ReLU):
     def backward(self, grad_output):
@@ -330,6 +337,27 @@ def test_a_wrong_formula_is_rejected_though_the_layer_is_right():
     shifted = vjp(define("Y", Piecewise((x, x > 1), (0, True)), i, k), Z[m, s], G).compile()
     with pytest.raises(CheckError, match="gradient of X by formula differs from autograd"):
         check_layer(ReLU(), functional.relu, (4, 3), formulas={"X": shifted}, arrays="X")
+
+
+def test_a_mistake_that_the_reference_makes_too_fails_the_finite_differences():
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, input):
+            return input.clone()
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return 2 * grad_output
+
+    class Identity(Layer):
+        def forward(self, input):
+            return input.clone()
+
+        def backward(self, grad_output):
+            return 2 * grad_output
+
+    with pytest.raises(CheckError, match=r"Identity.backward fails gradcheck(.|\n)*numerical"):
+        check_layer(Identity(), Doubled.apply, (4, 3))
 
 
 def test_arrays_must_be_named_for_formulas():

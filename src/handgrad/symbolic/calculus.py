@@ -104,9 +104,8 @@ def canonical(value: Expr) -> Expr:
     for factors, dummies in terms(contract(value)):
         by_size = sorted(dummies, key=lambda dummy: sympy.default_sort_key(size(dummy)))
         names = [Idx(f"_{place}", size(dummy)) for place, dummy in enumerate(by_size)]
-        renamings = (dict(zip(order, names, strict=True)) for order in permutations(dummies))
-        fitting = (renaming for renaming in renamings if all(size(old) == size(new) for old, new in renaming.items()))
-        products = [rename(Mul(*factors), renaming) for renaming in fitting]
+        orders = permutations(dummies)
+        products = [rename(Mul(*factors), dict(zip(order, names, strict=True))) for order in orders]
         renamed.append(_sum(min(products, key=sympy.default_sort_key), names))
     return sympy.expand(Add(*renamed))
 

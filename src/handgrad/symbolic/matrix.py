@@ -79,8 +79,6 @@ def _read(factors: tuple[Expr, ...], row: Idx | None, column: Idx | None) -> tup
         at = left if transposed else right
         chain.append(_Factor(following.base, transposed, at))
     if at != column:
-        if at is not None and column is not None:
-            return scalar, []
         chain.append(_Factor(None, transposed=at is None, inner=column))
     return scalar, chain
 

@@ -154,6 +154,12 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
     def _print_Relational(self, value: Relational) -> str:
         return f"{self._print(value.lhs)} {value.rel_op} {self._print(value.rhs)}"
 
+    def _print_And(self, value: Any) -> str:
+        return " & ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
+
+    def _print_Or(self, value: Any) -> str:
+        return " | ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
+
     def _print_Iverson(self, value: Expr) -> str:
         return f"torch.where({self._print(value.args[0])}, 1.0, 0.0)"
 
