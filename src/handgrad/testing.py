@@ -65,7 +65,7 @@ class Receipt:
         table = "\n".join(
             f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed)} |" for x in self.lines
         )
-        head = "| Compared | Data | Cases | Largest difference | Allowed |\n|:--|:--|--:|--:|--:|"
+        head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
         return f"::: {{.receipt}}\n**Checked: {self.name}**, {self.cases} comparisons\n\n{head}\n{table}\n:::"
 
 
