@@ -72,7 +72,7 @@ def site(tmp_path_factory):
 def test_every_post_shows_receipts_mathematics_and_numbered_results(site):
     for post in POSTS:
         html = (site[0] / "_site" / "posts" / post.parent.name / "index.html").read_text()
-        assert html.count("Checked: ") >= 2
+        assert html.count("Checked: ") >= 1
         assert html.count("<math") > 10
         assert 'id="eq-' in html
 

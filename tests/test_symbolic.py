@@ -189,7 +189,9 @@ def test_deriving_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_steps_and_formula_are_markdown_with_numbered_equations():
-    derivation = DERIVATIONS["mse X"]
+def test_steps_are_shown_as_equations_and_the_last_may_be_numbered():
+    derivation = DERIVATIONS["linear W"]
     assert derivation._repr_markdown_().count("$$") == 2 * len(derivation.steps)
-    assert derivation.formula("eq-mse").text.endswith("$$ {#eq-mse}")
+    shown = derivation.show("eq-weight", skip=2).text
+    assert shown.count("$$") == 2 * (len(derivation.steps) - 2)
+    assert shown.index("matrix form") < shown.index("{#eq-weight}")

@@ -34,9 +34,12 @@ class Derivation:
         """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`."""
         return compile_torch(self.result)
 
-    def formula(self, label: str | None = None) -> Markdown:
-        """Return the last step as a display equation, numbered if `label` is given."""
-        return Markdown(display(self.steps[-1].latex, label))
+    def show(self, label: str | None = None, skip: int = 0) -> Markdown:
+        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given."""
+        *steps, last = self.steps[skip:]
+        shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
+        body = "\n\n".join(f"::: {{.step}}\n{rule}\n\n{equation}\n:::" for rule, equation in shown)
+        return Markdown(f":::: {{.derivation}}\n{body}\n::::")
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
@@ -64,8 +67,7 @@ class Derivation:
         return Markdown(display(f"{left} = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
     def _repr_markdown_(self) -> str:
-        steps = "\n\n".join(f"::: {{.step}}\n{step.rule}\n\n{display(step.latex)}\n:::" for step in self.steps)
-        return f":::: {{.derivation}}\n{steps}\n::::"
+        return self.show().text
 
 
 def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivation:
