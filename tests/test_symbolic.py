@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, q, r, relu, s
+from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, p, q, r, relu, s
 from sympy import Add, KroneckerDelta, Piecewise, exp
 
 from handgrad.symbolic import Idx, Sum, array, define, jacobian, matrix, vjp
@@ -14,6 +14,7 @@ from handgrad.symbolic.calculus import canonical, contract, differentiate, renam
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.torch_code import compile_torch
 
+A = array("A", n, n)
 DERIVATIONS = {f"{name} {wrt}": d for name, case in CASES.items() for wrt, d in case.derivations.items()}
 FORMULAS = {
     "linear X": (r"\frac{\partial L}{\partial X} = G W^{\mathsf{T}}", 'torch.einsum("mk,rk->mr", G, W)'),
@@ -67,9 +68,9 @@ def test_definitions_compile_to_the_layers_themselves():
 
 
 def test_an_index_twice_on_one_array_is_a_diagonal():
-    square, a = array("A", n, n), torch.arange(9.0).reshape(3, 3)
-    assert compile_torch(define("t", Sum(square[i, i], i)))(A=a) == a.trace()
-    assert torch.equal(compile_torch(define("d", square[i, i], i))(A=a), a.diagonal())
+    a = torch.arange(9.0).reshape(3, 3)
+    assert compile_torch(define("t", Sum(A[i, i], i)))(A=a) == a.trace()
+    assert torch.equal(compile_torch(define("d", A[i, i], i))(A=a), a.diagonal())
 
 
 def test_a_gradient_that_is_the_same_everywhere_has_the_shape_of_its_array():
@@ -87,22 +88,29 @@ def test_the_chain_rule_goes_through_functions_of_sums():
     derivation.entries(n=1, q=2)
 
 
-def test_matrix_forms_are_proved_and_what_has_none_is_not_guessed():
-    square = array("A", n, n)
-    forms = {
-        r"X W + \mathbf{1} b": linear,
-        r"G W^{\mathsf{T}} X^{\mathsf{T}}": define("Y", Sum(G[i, k] * W[j, k] * X[m, j], j, k), i, m),
-        r"3 X W": define("Y", 3 * Sum(X[i, j] * W[j, k], j), i, k),
-        r"\mathbf{1}^{\mathsf{T}} X": define("y", Sum(X[i, j], i), j),
-        r"A^{\mathsf{T}}": define("Y", square[m, i], i, m),
-        r"2 X^{\odot 2} \odot T": define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k),
-        None: define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k),
-    }
-    for latex, definition in forms.items():
-        assert matrix_form(definition) == latex
-    assert matrix_form(define("Y", Z[i, k] + 1, i, k)) is None
-    assert matrix_form(define("y", Sum(square[i, i] * X[i, j], i), j)) is None
-    assert matrix_form(define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)) is None
+@pytest.mark.parametrize(
+    ("latex", "definition"),
+    [
+        (r"X W + \mathbf{1} b", linear),
+        (r"X W - \mathbf{1} b", define("Y", Sum(X[i, j] * W[j, k], j) - b[k], i, k)),
+        (r"G W^{\mathsf{T}} X^{\mathsf{T}}", define("Y", Sum(G[i, k] * W[j, k] * X[m, j], j, k), i, m)),
+        (r"3 X W", define("Y", 3 * Sum(X[i, j] * W[j, k], j), i, k)),
+        (r"\left(n + q\right) X W", define("Y", (n + q) * Sum(X[i, j] * W[j, k], j), i, k)),
+        (r"\left(n + q\right) T \odot X", define("Y", (n + q) * Z[i, k] * T[i, k], i, k)),
+        (r"\mathbf{1}^{\mathsf{T}} X", define("y", Sum(X[i, j], i), j)),
+        (r"{A^{\mathsf{T}}}", define("Y", A[m, i], i, m)),
+        (r"{A^{\mathsf{T}}}^{\odot 2}", define("Y", A[m, i] ** 2, i, m)),
+        (r"2 X^{\odot 2} \odot T", define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k)),
+        (None, define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k)),
+        (None, define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)),
+        (None, define("Y", Z[i, k] + 1, i, k)),
+        (None, define("Y", exp(Z[i, k]), i, k)),
+        (None, define("Y", A[i, m] * KroneckerDelta(i, m), i, m)),
+        (None, define("y", Sum(A[i, i] * X[i, j], i), j)),
+    ],
+)
+def test_matrix_forms_are_read_off_and_what_has_none_is_not_guessed(latex, definition):
+    assert matrix_form(definition) == latex
 
 
 def test_a_wrong_reading_is_refused(monkeypatch):
@@ -112,8 +120,8 @@ def test_a_wrong_reading_is_refused(monkeypatch):
         scalar, (first, *rest) = right(factors, row, column)
         return scalar, [replace(first, transposed=not first.transposed), *rest]
 
-    square, inner = array("A", n, n), Idx("l", n)
-    product = define("Y", Sum(square[i, inner] * square[inner, m], inner), i, m)
+    inner = Idx("l", n)
+    product = define("Y", Sum(A[i, inner] * A[inner, m], inner), i, m)
     assert matrix.matrix_form(product) == "A A"
     monkeypatch.setattr(matrix, "_read", wrong)
     assert matrix.matrix_form(product) is None
@@ -126,9 +134,9 @@ def test_a_delta_selects_only_over_the_range_it_was_summed_over():
 
 
 def test_renaming_an_index_catches_no_other():
-    square, o = array("A", n, n), Idx("o", n)
-    rows = Sum(square[m, i] * square[o, i], i)
-    assert canonical(rename(rows, {o: i})) == canonical(Sum(square[m, o] * square[i, o], o))
+    o = Idx("o", n)
+    rows = Sum(A[m, i] * A[o, i], i)
+    assert canonical(rename(rows, {o: i})) == canonical(Sum(A[m, o] * A[i, o], o))
     assert canonical(rename(rows, {i: o})) == canonical(rows)
 
 
@@ -150,21 +158,67 @@ def test_cases_are_differentiated_each_where_it_holds():
 def test_equal_sums_compare_equal_whatever_their_letters():
     assert canonical(Sum(X[i, j] * W[j, k], j)) == canonical(Sum(X[i, r] * W[r, k], r))
     assert canonical(Sum(X[i, j] * W[j, k], j)) != canonical(Sum(X[i, r] * W[r, s], r))
+    assert canonical(Sum(i * k**2, i, k)) != canonical(Sum(k * i**2, i, k))
+    first = Idx("_0", n)
+    assert canonical(X[first, j] * Sum(Z[i, k], i)) != canonical(Sum(X[i, j] * Z[i, k], i))
 
 
 def test_a_sum_over_an_index_that_does_not_occur_multiplies():
     assert contract(Sum(b[k], i)) == n * b[k]
 
 
-def test_mistakes_in_a_definition_are_named():
-    with pytest.raises(ValueError, match=r"W\[k, j\]: index k runs over q values, the axis has p"):
-        define("Y", Sum(X[i, j] * W[k, j], j), i, k)
-    with pytest.raises(ValueError, match="index j is neither summed over nor an index of Y"):
-        define("Y", X[i, j] * W[j, k], i, k)
-    with pytest.raises(ValueError, match="index j is summed over in"):
-        vjp(linear, W[j, s], G)
-    with pytest.raises(ValueError, match="Y is an array"):
-        vjp(linear, W[r, s])
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        (
+            r"W\[k, j\]: index k runs over q values, the axis has p",
+            lambda: define("Y", Sum(X[i, j] * W[k, j], j), i, k),
+        ),
+        ("index j is neither summed over nor an index of Y", lambda: define("Y", X[i, j] * W[j, k], i, k)),
+        ("index k already has a meaning", lambda: define("Y", Z[i, k] / Sum(Z[i, k], k), i, k)),
+        ("index k already has a meaning", lambda: define("L", Sum((Z[i, k] - Sum(Z[i, k], k)) ** 2, i, k))),
+        ("index k already has a meaning", lambda: define("L", Sum(Sum(b[k], k), k))),
+        (r"Z\[0, k\]: 0 is no index", lambda: define("y", array("Z", n, q)[0, k], k)),
+        ("index j is summed over in", lambda: vjp(linear, W[j, s], G)),
+        ("index i has a meaning already", lambda: jacobian(linear, X[i, r])),
+        ("index m has a meaning already", lambda: vjp(define("L", Sum(A[i, Idx("o", n)], i, Idx("o", n))), A[m, m])),
+        ("index m runs over n values, the axis has q", lambda: vjp(linear, b[m], G)),
+        ("held fixed, so it cannot be X too", lambda: vjp(relu, Z[m, s], Z)),
+        ("Y is an array", lambda: vjp(linear, W[r, s])),
+    ],
+)
+def test_mistakes_are_named(words, mistake):
+    with pytest.raises(ValueError, match=words):
+        mistake()
+
+
+def test_a_sum_over_an_index_that_does_not_occur_multiplies_in_code_too():
+    compiled = compile_torch(define("y", Sum(b[k] / q, i) ** 2, k))
+    assert torch.equal(compiled(b=torch.tensor([2.0, 4.0]), n=3), torch.tensor([9.0, 36.0]))
+
+
+def test_the_gradient_of_a_mean_has_no_arrays_and_compiles():
+    mean = vjp(define("L", -Sum(Z[i, k], i, k) / (n * q)), Z[m, s])
+    mean.entries(n=2, q=2)
+    assert torch.equal(mean.compile()(n=2, q=4), torch.full((2, 4), -0.125))
+
+
+def test_numbers_in_cases_have_the_dtype_of_the_arrays():
+    third = vjp(define("L", Sum(Piecewise((Z[i, k], Z[i, k] > 0), (Z[i, k] / 3, True)), i, k)), Z[m, s]).compile()
+    at = torch.tensor([[-1.0, 1.0]], dtype=torch.float64)
+    assert torch.equal(third(X=at), torch.tensor([[1 / 3, 1.0]], dtype=torch.float64))
+
+
+def test_the_jacobian_keeps_all_indices_of_the_output_and_claims_no_loss():
+    v = array("v", p)
+    derivation = jacobian(define("y", Sum(X[i, j] * v[j], j), i), v[r])
+    assert derivation.steps[-1].latex == r"\frac{\partial y_{i}}{\partial v_{r}} = X_{ir}"
+    assert jacobian(define("y", Sum(v[j], j), i), v[r]).compile()(n=2, p=3).shape == (2, 3)
+
+
+def test_indices_that_are_used_as_numbers_do_not_compile():
+    with pytest.raises(ValueError, match="an index that is used as a number"):
+        compile_torch(define("y", b[k] * k, k))
 
 
 def test_a_compiled_formula_refuses_what_does_not_fit():

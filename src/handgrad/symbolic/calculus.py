@@ -6,7 +6,7 @@ of an index needs no case for a value out of range.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
@@ -57,14 +57,38 @@ class Definition:
 
 
 def define(name: str, value: Expr, *indices: Idx) -> Definition:
-    """Define name[indices] = value; ValueError on an index that is free, or used on an axis of another size."""
-    for indexed in value.atoms(Indexed):
-        for index, axis in zip(indexed.indices, indexed.shape, strict=True):
-            if isinstance(index, Idx) and size(index) != axis:
-                raise ValueError(f"{indexed}: index {index} runs over {size(index)} values, the axis has {axis}")
-    if free := free_indices(value) - set(indices):
+    """Define name[indices] = value.
+
+    ValueError if an index is free, is used on an axis of another size, or means two things: an index of `name`, or of a
+    sum, cannot be summed over again inside.
+    """
+    value = sympy.sympify(value)
+    for entry in value.atoms(Indexed):
+        require_fitting(entry)
+    _require_distinct(value, {*indices})
+    if free := free_indices(value) - {*indices}:
         raise ValueError(f"{value}: index {min(map(str, free))} is neither summed over nor an index of {name}")
-    return Definition(name, indices, sympy.sympify(value))
+    return Definition(name, indices, value)
+
+
+def require_fitting(entry: Indexed) -> None:
+    """Raise ValueError unless each index of an entry runs over its axis."""
+    for index, axis in zip(entry.indices, entry.shape, strict=True):
+        if not isinstance(index, Idx):
+            raise ValueError(f"{entry}: {index} is no index; make one with Idx(name, {axis})")
+        if size(index) != axis:
+            raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
+
+
+def _require_distinct(value: Expr, bound: set[Idx]) -> None:
+    if isinstance(value, Sum):
+        summed = [index for index, *_ in value.limits]
+        if twice := [index for index in summed if index in bound or summed.count(index) > 1]:
+            raise ValueError(f"{value}: index {twice[0]} already has a meaning here; sum over another letter")
+        bound = bound | {*summed}
+        value = value.function
+    for part in value.args:
+        _require_distinct(part, bound)
 
 
 # Differentiation and contraction
@@ -73,7 +97,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
 def differentiate(value: Expr, entry: Indexed) -> Expr:
     """Return d(value)/d(entry), by the chain rule over the entries and sums that `value` is a function of."""
     if isinstance(value, Sum):
-        if clash := {index for index, *_ in value.limits} & set(entry.indices):
+        if clash := {index for index, *_ in value.limits} & {*entry.indices}:
             raise ValueError(f"{entry}: index {min(map(str, clash))} is summed over in {value}; choose another letter")
         inner = differentiate(value.function, entry)
         return Sum(inner, *value.limits) if inner != 0 else inner
@@ -103,9 +127,10 @@ def canonical(value: Expr) -> Expr:
     renamed = []
     for factors, dummies in terms(contract(value)):
         by_size = sorted(dummies, key=lambda dummy: sympy.default_sort_key(size(dummy)))
-        names = [Idx(f"_{place}", size(dummy)) for place, dummy in enumerate(by_size)]
-        orders = permutations(dummies)
-        products = [rename(Mul(*factors), dict(zip(order, names, strict=True))) for order in orders]
+        names = [_canonical(place, size(dummy)) for place, dummy in enumerate(by_size)]
+        renamings = (dict(zip(order, names, strict=True)) for order in permutations(dummies))
+        fitting = (renaming for renaming in renamings if all(size(old) == size(new) for old, new in renaming.items()))
+        products = [rename(Mul(*factors), renaming) for renaming in fitting]
         renamed.append(_sum(min(products, key=sympy.default_sort_key), names))
     return sympy.expand(Add(*renamed))
 
@@ -141,6 +166,11 @@ def free_indices(value: Expr) -> set[Idx]:
     if isinstance(value, Idx):
         return {value}
     return set().union(*map(free_indices, value.args))
+
+
+@cache
+def _canonical(place: int, extent: Expr) -> Idx:
+    return Idx(Dummy(f"_{place}", integer=True), extent)
 
 
 def _fresh(index: Idx) -> Idx:

@@ -1,13 +1,13 @@
 """Derivations that keep their steps, each with the name of its rule, and check themselves entry by entry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import sympy
 from sympy import Expr, Idx, Indexed, Sum, Symbol
 
-from handgrad.symbolic.calculus import Definition, contract, define, differentiate, free_indices, rename, size, sizes
+from handgrad.symbolic.calculus import Definition, contract, differentiate, rename, require_fitting, size, sizes
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -23,10 +23,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Derivation:
-    """The derivative of `total` with respect to `entry`: the steps to it, and the result as a definition."""
+    """The derivative `name` of `total` with respect to `entry`: the steps to it, and the result as a definition."""
 
     total: Expr
     entry: Indexed
+    name: str
     steps: tuple[Step, ...]
     result: Definition
 
@@ -54,7 +55,7 @@ class Derivation:
             at = dict(zip(indices, place, strict=True))
             table[place] = _write_out(rename(self.result.value, at), numbers)
             wrt, total = (_write_out(rename(value, at), numbers) for value in (self.entry, self.total))
-            symbols = {entry: sympy.Dummy(str(entry), real=True) for entry in (total + wrt).atoms(Indexed)}
+            symbols = {entry: sympy.Dummy(str(entry), real=True) for entry in total.atoms(Indexed) | {wrt}}
             by_calculus = total.xreplace(symbols).diff(symbols[wrt])
             by_formula = table[place].xreplace(symbols).rewrite(sympy.Piecewise)
             if sympy.simplify(sympy.piecewise_fold(by_calculus - by_formula)) != 0:
@@ -63,8 +64,7 @@ class Derivation:
         for (*row, _), value in table.items():
             rows.setdefault(tuple(row), []).append(latex(value))
         body = " \\\\ ".join(map(" & ".join, rows.values()))
-        left = derivative("L", latex(self.entry.base.label))
-        return Markdown(display(f"{left} = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
+        return Markdown(display(f"\\left({self.name}\\right) = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
     def _repr_markdown_(self) -> str:
         return self.show().text
@@ -73,39 +73,57 @@ class Derivation:
 def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivation:
     """Derive dL/d(entry) from G = dL/d(output), for any L that depends on `entry` through `output` alone.
 
-    Without `grad_output`, L is the output itself, which must be a scalar.
+    Without `grad_output`, L is the output itself, which must be a scalar. ValueError if the letters of `entry` are used
+    in the output already, or `grad_output` is the array that `entry` belongs to.
     """
+    _require_apart(output, entry)
+    if grad_output is None and output.indices:
+        raise ValueError(f"{output.name} is an array: its derivative needs the grad_output of {output.entry}")
+    if grad_output == entry.base:
+        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {entry.base.label} too")
     if grad_output is None:
-        if output.indices:
-            raise ValueError(f"{output.name} is an array: its derivative needs the grad_output of {output.entry}")
-        return _derive(output, entry, output.value, derivative(output.name, latex(entry)))
-    upstream, name = grad_output[output.indices], derivative("L", latex(entry))
-    link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
-    summed = ", ".join(str(index.label) for index in output.indices)
-    rule = Step("chain rule", f"{name} = \\sum_{{{summed}}} {link}")
-    return _derive(output, entry, Sum(upstream * output.value, *output.indices), name, rule)
+        of, total, rules = output.name, output.value, []
+    else:
+        upstream = grad_output[output.indices] if output.indices else grad_output
+        summed = ", ".join(str(index.label) for index in output.indices)
+        link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
+        chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
+        of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
+        total = Sum(upstream * output.value, *output.indices) if output.indices else upstream * output.value
+    derivation = _derive(output, entry, total, derivative(of, latex(entry)), entry.indices, rules)
+    if not (matrix := matrix_form(derivation.result)):
+        return derivation
+    last = Step("matrix form", f"{derivative(of, latex(entry.base.label))} = {matrix}")
+    return replace(derivation, steps=(*derivation.steps, last))
 
 
 def jacobian(output: Definition, entry: Indexed) -> Derivation:
-    """Derive d(output)/d(entry): an array with the indices of both."""
-    return _derive(output, entry, output.value, derivative(latex(output.entry), latex(entry)))
+    """Derive d(output)/d(entry): an array with the indices of both, whose letters must differ."""
+    _require_apart(output, entry)
+    name = derivative(latex(output.entry), latex(entry))
+    return _derive(output, entry, output.value, name, output.indices + entry.indices, [])
 
 
-def _derive(output: Definition, entry: Indexed, total: Expr, name: str, *chain_rule: Step) -> Derivation:
+def _require_apart(output: Definition, entry: Indexed) -> None:
+    require_fitting(entry)
+    clash = [index for index in entry.indices if index in output.indices or entry.indices.count(index) > 1]
+    if clash:
+        raise ValueError(f"{entry}: index {clash[0]} has a meaning already; give the entry letters of its own")
+
+
+def _derive(
+    output: Definition, entry: Indexed, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[Step]
+) -> Derivation:
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
-    free = tuple(index for index in output.indices if index in free_indices(total))
-    result = define(f"d{entry.base.label}", value, *free, *entry.indices)
     steps = [
         Step("definition", f"{latex(output.entry)} = {latex(output.value)}"),
-        *chain_rule,
+        *rules,
         Step("differentiate", f"{name} = {latex(differentiated)}"),
     ]
     if value != differentiated:
         steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
-    if matrix := matrix_form(result):
-        steps.append(Step("matrix form", f"{derivative('L', latex(entry.base.label))} = {matrix}"))
-    return Derivation(total, entry, tuple(steps), result)
+    return Derivation(total, entry, name, tuple(steps), Definition(f"d{entry.base.label}", indices, value))
 
 
 def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:

@@ -3,39 +3,51 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Expr, Idx, Indexed, Mul, S, Sum
+from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S, Sum
+from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, canonical, size, terms
-from handgrad.symbolic.notation import entrywise, latex
+from handgrad.symbolic.calculus import Definition, Iverson, canonical, free_indices, size, terms
+from handgrad.symbolic.notation import entrywise, joined, latex, scaled
 
 
 def matrix_form(definition: Definition) -> str | None:
     """Return LaTeX of a matrix expression equal to a defined vector or matrix, or None where there is none.
 
     A sum of products is read as matrix products, transposes and products with ones; the entries of what was read are
-    expanded to index notation again and compared, so a wrong reading is refused. A vector counts as a row. A function
-    of entries that all stand at the defined place is written without indices, ⊙ being the entrywise product; numbers
-    may multiply them, but a number added to a matrix is none of its expressions.
+    expanded to index notation again and compared, so a wrong reading is refused. A vector counts as a row. A sum of
+    products of entries that all stand at the defined place is written without indices, ⊙ being the entrywise product.
     """
     if not 1 <= len(definition.indices) <= 2:
         return None
-    arrays, places = definition.value.atoms(Indexed), set(definition.indices)
-    here = all(set(a.indices) == places and len(a.indices) == len(places) for a in arrays)
-    sums = [total for total in definition.value.atoms(Add) if total.has(Indexed)]
-    numbers_added = any(not term.has(Indexed) for total in sums for term in total.args)
-    if arrays and here and not numbers_added and not definition.value.has(Sum):
+    if _is_entrywise(definition):
         return entrywise(definition.value, definition.indices)
     row, column = (None, *definition.indices) if len(definition.indices) == 1 else definition.indices
     readings = [_read(factors, row, column) for factors, _ in terms(definition.value)]
-    if not all(chain for _, chain in readings):
+    if not all(chain and not free_indices(scalar) for scalar, chain in readings):
         return None
     readings.sort(key=lambda reading: any(factor.base is None for factor in reading[1]))
     entries = Add(*(scalar * _entry(chain, row, column) for scalar, chain in readings))
     if canonical(entries) != canonical(definition.value):
         return None
-    return " + ".join(
-        " ".join([latex(scalar)] * (scalar != 1) + [factor.latex for factor in chain]) for scalar, chain in readings
-    )
+    return joined([scaled(scalar, " ".join(factor.latex for factor in chain)) for scalar, chain in readings])
+
+
+def _is_entrywise(definition: Definition) -> bool:
+    """Say whether the value is made of entries at the defined place by sums, products, powers, numbers and brackets."""
+
+    def fits(value: Expr) -> bool:
+        if not value.has(Indexed):
+            return not free_indices(value)
+        if isinstance(value, Indexed):
+            return len(value.indices) == len(definition.indices) and {*value.indices} == {*definition.indices}
+        if isinstance(value, Add):
+            return all(fits(term) and term.has(Indexed) for term in value.args)
+        if isinstance(value, Pow):
+            return fits(value.base) and value.exp.is_number
+        return isinstance(value, (Mul, Iverson, Boolean)) and all(map(fits, value.args))
+
+    value = definition.value
+    return bool(value.has(Indexed)) and not value.has(KroneckerDelta, Sum) and fits(value)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,19 @@ def derivative(of: str, wrt: str) -> str:
     return f"\\frac{{\\partial {of}}}{{\\partial {wrt}}}"
 
 
+def scaled(scalar: Expr, product: str) -> str:
+    """Return the LaTeX of a number times a product that is already LaTeX."""
+    if scalar == 1:
+        return product
+    return f"- {product}" if scalar == -1 else f"{_Printer().scalar(scalar)} {product}"
+
+
+def joined(terms: Sequence[str]) -> str:
+    """Return the LaTeX of a sum, each term of which may start with a minus sign."""
+    first, *rest = terms
+    return first + "".join(f" - {term[1:].lstrip()}" if term[0] == "-" else f" + {term}" for term in rest)
+
+
 def entrywise(value: Expr, indices: tuple[Idx, ...]) -> str:
     """Return the LaTeX of the array whose entry at `indices` is `value`: X for X_{ij}, ⊙ for a product of entries."""
     return str(_EntrywisePrinter(indices).doprint(value))
@@ -68,10 +81,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
         # Positive terms first, of these sums first: X − T, not −T + X.
         terms = sorted(value.as_ordered_terms(order), key=lambda t: (t.could_extract_minus_sign(), not t.has(Sum)))
-        parts = [self._print(term) for term in terms]
-        return str(parts[0]) + "".join(
-            f" - {part[1:].lstrip()}" if part[0] == "-" else f" + {part}" for part in parts[1:]
-        )
+        return joined([str(self._print(term)) for term in terms])
 
     def _print_Mul(self, value: Expr) -> str:
         if value.could_extract_minus_sign():
@@ -80,9 +90,12 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         divides = any(isinstance(factor, Pow) and factor.exp.is_negative for factor in arrays)
         if not arrays or divides or isinstance(value, Pow):
             return str(super()._print_Mul(value))
-        scalar = [self._print(value / Mul(*arrays))] if len(arrays) < len(value.args) else []
+        scalar = [self.scalar(value / Mul(*arrays))] if len(arrays) < len(value.args) else []
         factors = reading_order(arrays)
         return " ".join([*scalar, self.between.join(self._factor(f, f is factors[-1]) for f in factors)]).strip()
+
+    def scalar(self, value: Expr) -> str:
+        return str(self.parenthesize(value, PRECEDENCE["Mul"], strict=True))
 
     def _factor(self, factor: Expr, last: bool) -> str:
         if isinstance(factor, Sum) and last:
@@ -99,9 +112,11 @@ class _EntrywisePrinter(_Printer):
 
     def _print_Indexed(self, value: Indexed) -> str:
         name = str(self._print(value.base.label))
-        return name if value.indices == self.indices_ else f"{name}^{{\\mathsf{{T}}}}"
+        return name if value.indices == self.indices_ else f"{{{name}^{{\\mathsf{{T}}}}}}"
 
     def _print_Pow(self, value: Expr) -> str:
+        if not value.has(Indexed):
+            return str(super()._print_Pow(value))
         return f"{self.parenthesize(value.base, PRECEDENCE['Pow'])}^{{\\odot {self._print(value.exp)}}}"
 
 

@@ -36,10 +36,10 @@ class TorchFunction:
             actual = tuple(given[name].shape)
             if len(actual) != len(shape):
                 raise ValueError(f"{name} has shape {actual}; in the formula it has shape {shape}")
-            for symbol, number in zip(shape, actual, strict=True):
-                first, where = known.setdefault(symbol, (number, name))
-                if first != number:
-                    raise ValueError(f"{symbol} is {first} in {where}, but {number} in {name} of shape {actual}")
+            for extent, number in zip(shape, actual, strict=True):
+                first, where = known.setdefault(extent, (number, name))
+                if first != number or (extent.is_number and extent != number):
+                    raise ValueError(f"{extent} is {first} in {where}, but {number} in {name} of shape {actual}")
         result: Tensor = self.function(**given)
         return result
 
@@ -58,7 +58,7 @@ def compile_torch(definition: Definition) -> TorchFunction:
     coder = _Coder(like=next(iter(arrays), None))
     code, axes = coder.expression(value, indices)
     if axes != indices:
-        tensor = f"({_aligned(f'({code})', axes, indices)})" if arrays else f"torch.tensor({code}.0)"
+        tensor = f"({_aligned(f'({code})', axes, indices)})" if arrays else f"torch.tensor(float({code}))"
         code = f"{tensor}.expand({', '.join(coder.size(index) for index in indices)})"
     lines = []
     for name, shape in arrays.items():
@@ -77,6 +77,7 @@ class _Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
     def __init__(self, like: str | None) -> None:
+        self.like = like
         self.options = f", dtype={like}.dtype, device={like}.device" if like else ""
         self.sizes: set[Symbol] = set()
 
@@ -87,18 +88,29 @@ class _Coder:
     def expression(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code, and its axes: those indices of `order` that are free in `value`."""
         axes = tuple(index for index in order if index in free_indices(value))
+        tensors: dict[Expr, Expr] = {}
         outer = [factor for factor in Mul.make_args(value) if isinstance(factor, (Indexed, KroneckerDelta))]
-        contractions = {}
         if len({frozenset(free_indices(factor)) for factor in outer}) > 1:
             product = Dummy(real=True)
-            contractions[product] = outer
+            tensors[product] = self.symbol(outer, order, axes)
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
         for part in outermost(value, (Indexed, KroneckerDelta, Sum)):
-            contractions[part] = Mul.make_args(part.function if isinstance(part, Sum) else part)
-        codes = {part: _aligned(*self.contraction(factors, order), axes) for part, factors in contractions.items()}
-        printed = value.xreplace({part: Symbol(code, real=True) for part, code in codes.items()})
+            factors, repeats = [part], []
+            if isinstance(part, Sum):
+                factors = Mul.make_args(part.function)
+                repeats = [size(index) for index, *_ in part.limits if index not in free_indices(part.function)]
+            numbers = [factor for factor in factors if not free_indices(factor)]
+            arrays = [factor for factor in factors if free_indices(factor)]
+            tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
+        printed = value.xreplace(tensors)
+        if printed.has(Idx):
+            raise ValueError(f"{value}: an index that is used as a number has no torch code")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
-        return str(_Printer().doprint(printed)), axes
+        return str(_Printer(self.like).doprint(printed)), axes
+
+    def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Symbol:
+        """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
+        return Symbol(_aligned(*self.contraction(factors, order), axes), real=True)
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
@@ -131,8 +143,9 @@ class _Coder:
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """Python code for what happens entry by entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, like: str | None) -> None:
         super().__init__({"user_functions": {name: f"torch.{name}" for name in ("exp", "log", "tanh")}})
+        self.like = like
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
         positive_first = sorted(
@@ -146,7 +159,14 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
             return str(super()._print_Mul(value))
         # Not a product with 0 and 1: where the condition fails the result is 0 even if the rest is infinite.
         rest = Mul(*(factor for factor in value.args if not isinstance(factor, Iverson)))
-        return f"torch.where({self._print(sympy.And(*conditions))}, {self._print(rest)}, 0)"
+        return f"torch.where({self._print(sympy.And(*conditions))}, {self.tensor(rest)}, 0)"
+
+    def tensor(self, value: Expr) -> str:
+        """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
+        code = str(self._print(value))
+        return (
+            code if any(not symbol.is_integer for symbol in value.free_symbols) else f"{self.like}.new_tensor({code})"
+        )
 
     def _print_Pow(self, value: Expr, rational: bool = False) -> str:
         return str(self._hprint_Pow(value, rational=rational, sqrt="torch.sqrt"))
@@ -161,14 +181,14 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return " | ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
 
     def _print_Iverson(self, value: Expr) -> str:
-        return f"torch.where({self._print(value.args[0])}, 1.0, 0.0)"
+        return f"torch.where({self._print(value.args[0])}, {self.tensor(sympy.S.One)}, 0)"
 
     def _print_Piecewise(self, value: Expr) -> str:
         (branch, condition), *others = value.args
         if condition == sympy.true:
-            return str(self._print(branch))
-        rest = self._print(Piecewise(*others))
-        return f"torch.where({self._print(condition)}, {self._print(branch)}, {rest})"
+            return self.tensor(branch)
+        rest = self._print(Piecewise(*others)) if len(others) > 1 else self._print(others[0][0])
+        return f"torch.where({self._print(condition)}, {self.tensor(branch)}, {rest})"
 
 
 def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
