@@ -1,4 +1,5 @@
 PYTHON ?= python3
+PORT ?= 4200
 RUN = .venv/bin/python -m
 
 .PHONY: site test preview check lock clean
@@ -10,16 +11,17 @@ test: .venv/ready  ## set up, then run the tests
 	$(RUN) pytest
 
 preview: .venv/ready  ## serve _site on this machine and render again what changes
-	$(RUN) qmdsite preview
+	$(RUN) qmdsite preview --port $(PORT)
 
 check: .venv/ready  ## lint and types
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
-lock: .venv/ready  ## write the installed versions to constraints.txt
-	grep '^#' constraints.txt > .venv/constraints.txt
-	$(RUN) pip freeze --exclude-editable | sed 's/+cpu$$//' >> .venv/constraints.txt
+lock: .venv/ready  ## upgrade everything but torch, and write the versions to constraints.txt
+	$(RUN) pip install --upgrade --upgrade-strategy eager "$$(grep '^torch==' constraints.txt)" --editable '.[site,dev]'
+	$(RUN) pip freeze --exclude-editable | sed 's/+cpu$$//' > .venv/versions
+	(grep '^#' constraints.txt; cat .venv/versions) > .venv/constraints.txt
 	mv .venv/constraints.txt constraints.txt
 
 clean:  ## remove everything that was made

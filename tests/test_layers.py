@@ -1,7 +1,7 @@
 """The layers are what they say: torch's functions, with gradients that add up, in any torch program."""
 
 import inspect
-from importlib import import_module
+import re
 
 import pytest
 import torch
@@ -41,6 +41,16 @@ def test_relu_refuses_a_gradient_that_would_broadcast():
     relu(torch.zeros(4, 3))
     with pytest.raises(ValueError, match=r"\(3,\).*\(4, 3\)"):
         relu.backward(torch.zeros(3))
+
+
+def test_linear_and_mse_loss_refuse_gradients_of_another_shape():
+    linear, loss = Linear(3, 2), MSELoss()
+    linear(torch.zeros(5, 3))
+    loss(torch.zeros(2, 2), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match=r"\(5, 1\).*\(5, 2\)"):
+        linear.backward(torch.zeros(5, 1))
+    with pytest.raises(ValueError, match=r"\(2, 2\) and loss of shape \(\)"):
+        loss.backward(torch.zeros(2, 2))
 
 
 def test_relu_gradient_at_zero_is_zero_as_in_torch():
@@ -175,10 +185,11 @@ def test_a_layer_as_first_function_of_a_model_trains_though_its_input_needs_no_g
     assert torch.equal(layer.bias.grad, torch.tensor([3.0]))
 
 
-def test_every_public_name_can_be_imported_from_the_package():
+def test_every_public_name_is_known_to_python_and_to_type_checkers():
+    typed = re.findall(r"import (\w+) as \1", inspect.getsource(handgrad))
+    assert sorted(typed) == dir(handgrad)
     for name in dir(handgrad):
-        home = import_module(getattr(handgrad, name).__module__)
-        assert getattr(home, name) is getattr(handgrad, name)
+        assert getattr(handgrad, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Lin'"):
         handgrad.Lin  # noqa: B018
 

@@ -7,7 +7,7 @@ from sympy import Piecewise
 from torch.nn import functional
 
 from handgrad import CheckError, Layer, Linear, MSELoss, ReLU, accumulate, check_layer
-from handgrad.symbolic import define, vjp
+from handgrad.symbolic import Sum, define, vjp
 
 WRONG: dict[str, tuple[type[Layer], str]] = {}
 
@@ -242,7 +242,7 @@ class _(ReLU):
         return super().backward(grad_output).float()
 
 
-@wrong("relu: changes the input in place", "changes its input in place")
+@wrong("relu: changes the input in place", "changes its input 1 in place")
 class _(ReLU):
     def forward(self, input):
         return super().forward(input.clamp_(min=0))
@@ -386,6 +386,49 @@ def test_a_right_layer_that_rounds_passes_when_told_so():
     with pytest.raises(CheckError, match="gradient of input"):
         check_layer(Tenth(), lambda input: input * 0.1, (4, 3))
     check_layer(Tenth(), lambda input: input * 0.1, (4, 3), exact=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        (
+            "checks an instance of a subclass of handgrad.Layer, not <class",
+            lambda: check_layer(ReLU, torch.relu, (4, 3)),
+        ),
+        (
+            r"shape of each input as a tuple of whole numbers, such as \(4, 3\), not \(4, 3\)",
+            lambda: check_layer(ReLU(), torch.relu, 4, 3),
+        ),
+        (r"shape of each input", lambda: check_layer(ReLU(), torch.relu)),
+        (
+            r"the reference raises TypeError(.|\n)*parameters\(\) yields: \(4, 2\)$",
+            lambda: check_layer(MSELoss(), functional.mse_loss, (4, 2)),
+        ),
+        ("must return a tensor that autograd can differentiate", lambda: check_layer(ReLU(), print, (4, 3))),
+        (
+            "must return a tensor that autograd can differentiate",
+            lambda: check_layer(ReLU(), lambda x: x.detach(), (4, 3)),
+        ),
+    ],
+)
+def test_mistakes_in_the_use_of_the_checker_are_named(words, mistake):
+    with pytest.raises((TypeError, CheckError), match=words):
+        mistake()
+
+
+def test_a_formula_of_sizes_alone_is_checked():
+    class Total(Layer):
+        def forward(self, input):
+            self.save_for_backward(input)
+            return input.sum()
+
+        def backward(self, grad_output):
+            (input,) = self.saved_tensors
+            return grad_output.expand(input.shape)
+
+    formulas = {"X": vjp(define("S", Sum(Z[i, k], i, k)), Z[m, s]).compile()}
+    receipt = check_layer(Total(), torch.sum, (4, 3), formulas=formulas, arrays="X")
+    assert "formula = autograd" in {line.compared for line in receipt.lines}
 
 
 def test_receipts_add_up():

@@ -29,12 +29,14 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Imported on first use: `handgrad.symbolic` must also run where there is no torch.
-    if name not in _HOME:
-        raise AttributeError(f"module 'handgrad' has no attribute {name!r}")
-    return getattr(import_module(f"handgrad.{_HOME[name]}"), name)
-
-
 def __dir__() -> list[str]:
     return sorted(_HOME)
+
+
+if not TYPE_CHECKING:  # A type checker would take every name to exist.
+
+    def __getattr__(name: str) -> Any:
+        # Imported on first use: `handgrad.symbolic` must also run where there is no torch.
+        if name not in _HOME:
+            raise AttributeError(f"module 'handgrad' has no attribute {name!r}")
+        return getattr(import_module(f"handgrad.{_HOME[name]}"), name)

@@ -7,7 +7,7 @@ from handgrad.layer import Layer, require_same_shape
 
 
 class ReLU(Layer):
-    """Rectifier Y = max(X, 0), entry by entry.   dL/dX = G where X > 0, else 0.
+    """Rectifier Y = max(X, 0), entrywise.   dL/dX = G where X > 0, else 0.
 
     G = dL/dY. X has any shape. At X = 0, where there is no derivative, the
     gradient is 0, as that of `torch.relu`.
@@ -16,13 +16,13 @@ class ReLU(Layer):
     def forward(self, input: Tensor) -> Tensor:
         """(*) -> (*)."""
         output = input.clamp(min=0)
-        # It is positive exactly where the input is, and the next layer keeps
-        # it anyway: saving it costs no memory.
+        # Positive exactly where the input is, and the next layer keeps it
+        # anyway: saving it costs no memory.
         self.save_for_backward(output)
         return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """(*) -> (*)."""
         (output,) = self.saved_tensors
-        require_same_shape(grad_output=grad_output, output=output)
+        require_same_shape(grad_output=grad_output.shape, output=output.shape)
         return torch.where(output > 0, grad_output, 0)

@@ -82,11 +82,11 @@ def accumulate(parameter: Tensor, grad: Tensor) -> None:
     parameter.grad = grad if parameter.grad is None else parameter.grad + grad
 
 
-def require_same_shape(**tensors: Tensor) -> None:
+def require_same_shape(**shapes: tuple[int, ...]) -> None:
     """Raise ValueError, naming the shapes, unless all are equal: broadcasting would make them so silently."""
-    if len({tensor.shape for tensor in tensors.values()}) > 1:
-        shapes = " and ".join(f"{name} of shape {tuple(tensor.shape)}" for name, tensor in tensors.items())
-        raise ValueError(f"{shapes} must have the same shape: broadcasting would silently pair up the wrong entries")
+    if len({tuple(shape) for shape in shapes.values()}) > 1:
+        named = " and ".join(f"{name} of shape {tuple(shape)}" for name, shape in shapes.items())
+        raise ValueError(f"{named} must have the same shape: broadcasting would silently pair up the wrong entries")
 
 
 def as_function(layer: Layer) -> Callable[..., Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from handgrad.layer import Layer, accumulate
+from handgrad.layer import Layer, accumulate, require_same_shape
 
 
 class Linear(Layer):
@@ -38,6 +38,8 @@ class Linear(Layer):
     def backward(self, grad_output: Tensor) -> Tensor:
         """(*, out_features) -> (*, in_features); adds to both `.grad`s."""
         input, weight = self.saved_tensors
+        output_shape = (*input.shape[:-1], weight.shape[1])
+        require_same_shape(grad_output=grad_output.shape, output=output_shape)
         X = input.reshape(-1, weight.shape[0])
         G = grad_output.reshape(-1, weight.shape[1])
         accumulate(self.weight, X.T @ G)

@@ -1,5 +1,6 @@
 """Losses: a scalar from a prediction and a target. Derived in posts/mse."""
 
+import torch
 from torch import Tensor
 
 from handgrad.layer import Layer, require_same_shape
@@ -15,7 +16,7 @@ class MSELoss(Layer):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """(*), (*) -> (); ValueError if the shapes differ."""
-        require_same_shape(input=input, target=target)
+        require_same_shape(input=input.shape, target=target.shape)
         difference = input - target
         self.save_for_backward(difference)
         return (difference**2).mean()
@@ -23,4 +24,5 @@ class MSELoss(Layer):
     def backward(self, grad_output: Tensor | float = 1.0) -> Tensor:
         """() -> (*); grad_output is 1 if the program ends with the loss."""
         (difference,) = self.saved_tensors
+        require_same_shape(grad_output=torch.as_tensor(grad_output).shape, loss=())
         return grad_output * 2 * difference / difference.numel()

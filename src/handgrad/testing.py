@@ -19,7 +19,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
 """Relative and absolute, where rounding is allowed for; in float64 that of `torch.testing.assert_close`."""
 
-CASES = ("the shape given", "a batch of 1", "an empty batch", "an extra leading dimension", "tensors not contiguous")
+VARIANTS = ("the shape given", "a batch of 1", "an empty batch", "an extra leading dimension", "tensors not contiguous")
 
 
 class CheckError(AssertionError):
@@ -93,32 +93,36 @@ def check_layer(
     multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; and
     `torch.autograd.gradcheck`. Raises CheckError at the first difference.
     """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
+    if not shapes or not all(isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) for shape in shapes):
+        raise TypeError(f"give the shape of each input as a tuple of whole numbers, such as (4, 3), not {shapes}")
     check = _Check(layer, reference, formulas or {}, arrays.split())
-    for dtype, case in product(DTYPES, CASES):
-        check.against_autograd(_Numbers(dtype, case, integers=True, exact=exact), shapes)
-    for case in CASES:
-        check.against_autograd(_Numbers(torch.float64, case), shapes)
-    check.in_a_model(_Numbers(torch.float64, CASES[0]), shapes)
-    check.by_finite_differences(_Numbers(torch.float64, CASES[0]), shapes)
+    for dtype, variant in product(DTYPES, VARIANTS):
+        check.against_autograd(_Numbers(dtype, variant, integers=True, exact=exact), shapes)
+    for variant in VARIANTS:
+        check.against_autograd(_Numbers(torch.float64, variant), shapes)
+    check.in_a_model(_Numbers(torch.float64, VARIANTS[0]), shapes)
+    check.by_finite_differences(_Numbers(torch.float64, VARIANTS[0]), shapes)
     return Receipt(check.name, tuple(check.lines.values()))
 
 
 class _Numbers:
-    """The random numbers of a case, the same in every run."""
+    """The random numbers of a variant, the same in every run."""
 
-    def __init__(self, dtype: torch.dtype, case: str, integers: bool = False, exact: bool = False) -> None:
-        self.dtype, self.case, self.integers = dtype, case, integers
+    def __init__(self, dtype: torch.dtype, variant: str, integers: bool = False, exact: bool = False) -> None:
+        self.dtype, self.variant, self.integers = dtype, variant, integers
         self.tolerance = 0.0 if exact else TOLERANCE[dtype]
         self.generator = torch.Generator().manual_seed(0)
 
     def __str__(self) -> str:
         kind = "small integers" if self.integers else "normally distributed numbers"
-        return f"{self.case}, {kind} in {self.dtype}"
+        return f"{self.variant}, {kind} in {self.dtype}"
 
     def shaped(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of an input in this case."""
+        """Return the shape of an input in this variant."""
         batch = {"a batch of 1": (1,), "an empty batch": (0,), "an extra leading dimension": (2, *shape[:1])}
-        return batch.get(self.case, shape[:1]) + shape[1:]
+        return batch.get(self.variant, shape[:1]) + shape[1:]
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
         """Return a tensor: of integers from -3 to 3, a lone one not 0 or 1, or of normally distributed numbers."""
@@ -127,7 +131,7 @@ class _Numbers:
             tensor = torch.randint(low, 4, shape, generator=self.generator).to(self.dtype)
         else:
             tensor = torch.randn(shape, generator=self.generator, dtype=self.dtype)
-        if self.case != "tensors not contiguous" or not shape:
+        if self.variant != "tensors not contiguous" or not shape:
             return tensor
         return tensor.mT.contiguous().mT if tensor.ndim > 1 else tensor.repeat_interleave(2)[::2]
 
@@ -161,20 +165,23 @@ class _Check:
         """Output, gradients and formulas, each on fresh tensors; what was given stays as it was."""
         inputs, parameters = self.draw(numbers, shapes)
         wanted = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
-        expected = self.reference(wanted[0], *inputs[1:], *wanted[1:])
+        with self.running("the reference", numbers, inputs):
+            expected = self.reference(wanted[0], *inputs[1:], *wanted[1:])
+        if not isinstance(expected, Tensor) or not expected.requires_grad:
+            raise CheckError(f"the reference of {self.name} must return a tensor that autograd can differentiate")
         grad_output = numbers.draw(tuple(expected.shape))
         grads = torch.autograd.grad(expected, wanted, grad_output)
 
         layer = self.copy(parameters)
-        given = {"input": inputs[0], "second input": inputs[-1], "grad_output": grad_output}
+        given = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
         before = {name: tensor.clone() for name, tensor in given.items()}
-        with self.running("forward", numbers, inputs):
+        with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
         self.compare("output", "torch", output, expected.detach(), numbers)
         earlier = [torch.zeros_like(inputs[0]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
         for parameter, grad in zip(parameters, earlier[1:], strict=True):
             parameter.grad = grad.clone()
-        with self.running("backward", numbers, inputs):
+        with self.running(f"{self.name}.backward", numbers, inputs):
             grad_input = layer.backward(grad_output)
         for name, tensor in given.items():
             if not torch.equal(tensor, before[name]):
@@ -199,7 +206,9 @@ class _Check:
         wanted = dict(zip([self.arrays[0], *learned], grads, strict=True))
         for array, formula in self.formulas.items():
             flat = {name: _flat(arrays[name], len(shape)) for name, shape in formula.arrays.items()}
-            value = formula(**flat) if "G" in flat else grad_output * formula(**flat)
+            extents = dict(zip(map(str, formula.shape), _flat(wanted[array], len(formula.shape)).shape, strict=True))
+            value = formula(**flat, **{name: extents[name] for name in formula.sizes})
+            value = (value if flat else value.to(numbers.dtype)) * (1 if "G" in flat else grad_output)
             value = value.reshape(wanted[array].shape)
             self.compare(f"gradient of {array}", "autograd", value, wanted[array], numbers, by="formula")
 
@@ -214,7 +223,7 @@ class _Check:
 
         for function in (as_function(layer), reference):
             wanted = [inputs[0].clone().requires_grad_(), *parameters]
-            with self.running("backward", numbers, inputs):
+            with self.running(f"{self.name}.backward", numbers, inputs):
                 outputs = [function(torch.tanh(scale * wanted[0]), *inputs[1:]) for scale in (0.5, 2.0)]
                 grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), wanted))
         for name, actual, expected in zip(self.names, *grads, strict=True):
@@ -236,15 +245,15 @@ class _Check:
         self.record(Line("gradients = finite differences", "float64", 1 + len(parameters), None, tolerance))
 
     @contextmanager
-    def running(self, method: str, numbers: _Numbers, inputs: Sequence[Tensor]) -> Iterator[None]:
-        """Say on what data a method of the layer raised what."""
+    def running(self, what: str, numbers: _Numbers, inputs: Sequence[Tensor]) -> Iterator[None]:
+        """Say on what data the layer or the reference raised what."""
         try:
             yield
         except Exception as error:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in [*inputs, *self.parameters])
             raise CheckError(
-                f"{self.name}.{method} raises {type(error).__name__}: {error}\n  at: {numbers}\n"
-                f"  shapes of the inputs and the parameters: {shapes}"
+                f"{what} raises {type(error).__name__}: {error}\n  at: {numbers}\n"
+                f"  shapes of the inputs, then of what parameters() yields: {shapes}"
             ) from error
 
     def compare(
@@ -281,10 +290,6 @@ def _flat(tensor: Tensor, axes: int) -> Tensor:
     """Make the leading dimensions one, as in the formula, which has one batch index."""
     kept = tensor.shape[max(tensor.ndim - axes + 1, 0) :] if axes else ()
     return tensor.reshape(math.prod(tensor.shape[: tensor.ndim - len(kept)]), *kept) if axes else tensor
-
-
-def _ordinals(name: str, tensors: Sequence[Tensor]) -> list[str]:
-    return [name if i == 0 else f"{name} {i + 1}" for i in range(len(tensors))]
 
 
 def _show(tensor: Tensor) -> str:

@@ -49,6 +49,9 @@ class Derivation:
         that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
         """
         numbers = {sizes(name)[0]: sympy.Integer(number) for name, number in shape.items()}
+        used = self.total.atoms(Idx) | self.entry.atoms(Idx)
+        if missing := {symbol for index in used for symbol in size(index).free_symbols} - {*numbers}:
+            raise ValueError(f"give every size a number; there is none for {', '.join(sorted(map(str, missing)))}")
         indices = self.result.indices
         table = {}
         for place in product(*(_range(index, numbers) for index in indices)):
@@ -105,6 +108,8 @@ def jacobian(output: Definition, entry: Indexed) -> Derivation:
 
 
 def _require_apart(output: Definition, entry: Indexed) -> None:
+    if not isinstance(entry, Indexed):
+        raise TypeError(f"{entry} is no entry of an array: differentiate with respect to one such as X[m, s]")
     require_fitting(entry)
     clash = [index for index in entry.indices if index in output.indices or entry.indices.count(index) > 1]
     if clash:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_FUNCTIONS = ("exp", "log", "sin", "cos", "tanh")
+
+
 @dataclass(frozen=True)
 class TorchFunction:
     """A formula as a torch function: of its arrays by name, and of the sizes that no array tells."""
@@ -24,6 +27,7 @@ class TorchFunction:
     source: str
     arrays: dict[str, tuple[Expr, ...]]
     sizes: tuple[str, ...]
+    shape: tuple[Expr, ...]
     function: Any
 
     def __call__(self, **given: Any) -> "Tensor":
@@ -58,7 +62,7 @@ def compile_torch(definition: Definition) -> TorchFunction:
     coder = _Coder(like=next(iter(arrays), None))
     code, axes = coder.expression(value, indices)
     if axes != indices:
-        tensor = f"({_aligned(f'({code})', axes, indices)})" if arrays else f"torch.tensor(float({code}))"
+        tensor = f"({_aligned(f'({code})', axes, indices)})" if arrays else f"torch.tensor({code}, dtype=torch.float64)"
         code = f"{tensor}.expand({', '.join(coder.size(index) for index in indices)})"
     lines = []
     for name, shape in arrays.items():
@@ -70,7 +74,7 @@ def compile_torch(definition: Definition) -> TorchFunction:
     source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n{''.join(lines)}    return {code}"
     namespace: dict[str, Any] = {"torch": torch}
     exec(source, namespace)
-    return TorchFunction(source, arrays, sizes, namespace[definition.name])
+    return TorchFunction(source, arrays, sizes, tuple(map(size, indices)), namespace[definition.name])
 
 
 class _Coder:
@@ -105,6 +109,12 @@ class _Coder:
         printed = value.xreplace(tensors)
         if printed.has(Idx):
             raise ValueError(f"{value}: an index that is used as a number has no torch code")
+        if unknown := {type(part).__name__ for part in printed.atoms(sympy.Function)} - {
+            *_FUNCTIONS,
+            "Iverson",
+            "Piecewise",
+        }:
+            raise ValueError(f"{value}: torch code is known for {', '.join(_FUNCTIONS)}, not for {min(unknown)}")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
         return str(_Printer(self.like).doprint(printed)), axes
 
@@ -144,7 +154,7 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """Python code for what happens entry by entry."""
 
     def __init__(self, like: str | None) -> None:
-        super().__init__({"user_functions": {name: f"torch.{name}" for name in ("exp", "log", "tanh")}})
+        super().__init__({"user_functions": {name: f"torch.{name}" for name in _FUNCTIONS}})
         self.like = like
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
