@@ -5,9 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
@@ -80,6 +84,54 @@ def test_every_post_shows_receipts_mathematics_and_numbered_results(site):
 def test_the_home_page_lists_every_post(site):
     html = (site[0] / "_site" / "index.html").read_text()
     assert all(f'href="posts/{post.parent.name}/' in html.replace("./posts", "posts") for post in POSTS)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if not path and os.environ.get("CI"):
+        pytest.fail("the gate needs a browser: install chromium")
+    if not path:
+        pytest.skip("no chromium on the PATH: the pages are not looked at in a browser")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """The rendered site, served on this machine."""
+    handler = partial(QuietHandler, directory=str(site[0] / "_site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_need_nothing_from_elsewhere_and_fit(browser, address, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    wrong = []
+    page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: wrong.append(request.url))
+    page.on("response", lambda response: response.status >= 400 and wrong.append(response.url))
+    page.route(lambda url: not url.startswith((address, "data:")), lambda route: route.abort())
+    for path in ["index.html", *(f"posts/{post.parent.name}/index.html" for post in POSTS)]:
+        page.goto(address + path, wait_until="networkidle")
+        assert wrong == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") == width, path
+        if path != "index.html":
+            fonts = "[...document.fonts].map(font => `${font.family} ${font.status}`).join()"
+            assert page.evaluate(fonts).replace('"', "") == "STIX Two Math loaded", path
+    page.close()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
