@@ -12,7 +12,7 @@ Indices count from 0, as torch's do. Nothing here imports torch until a formula 
 
 from sympy import Idx, Sum
 
-from handgrad.symbolic.calculus import Definition, Iverson, array, define, sizes
+from handgrad.symbolic.calculus import Definition, Iverson, array, define, integers, sizes
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.notation import Markdown
 
@@ -25,6 +25,7 @@ __all__ = [
     "Sum",
     "array",
     "define",
+    "integers",
     "jacobian",
     "sizes",
     "vjp",

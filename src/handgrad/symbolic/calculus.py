@@ -15,13 +15,23 @@ from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, M
 
 
 def sizes(names: str) -> tuple[Symbol, ...]:
-    """Return symbolic sizes, one for each of the space-separated `names`."""
+    """Return symbolic sizes, positive whole numbers, one for each of the space-separated `names`."""
     return tuple(Symbol(name, integer=True, positive=True) for name in names.split())
 
 
-def array(name: str, *shape: Symbol) -> Any:
-    """Return a real array, to be indexed as `X[i, j]`; without a shape, a real number."""
-    return IndexedBase(name, shape=shape, real=True) if shape else Symbol(name, real=True)
+def integers(names: str) -> tuple[Symbol, ...]:
+    """Return symbolic whole numbers that are no sizes, such as strides and paddings, one for each of `names`."""
+    return tuple(Symbol(name, integer=True) for name in names.split())
+
+
+def array(name: str, *shape: Expr, integer: bool = False) -> Any:
+    """Return a real array, to be indexed as `X[i, j]`, or one of whole numbers; without a shape, a real number.
+
+    An index may also be a sum of indices and whole numbers, `X[stride * i + a]`, or an entry of an array of whole
+    numbers, `X[i, t[i]]`. Outside its axes an array is 0.
+    """
+    kind = {"integer": True} if integer else {"real": True}
+    return IndexedBase(name, shape=shape, **kind) if shape else Symbol(name, **kind)
 
 
 class Iverson(sympy.Function):  # type: ignore[misc]
@@ -41,19 +51,32 @@ class Iverson(sympy.Function):  # type: ignore[misc]
         return Piecewise((1, condition), (0, True))
 
 
+class Name(Dummy):  # type: ignore[misc]
+    """The name of a defined array or number: it knows its definition."""
+
+    definition: "Definition"
+
+
 @dataclass(frozen=True)
 class Definition:
-    """An array given entry by entry: name[indices] = value for all indices in their ranges."""
+    """An array given entry by entry: name[indices] = value for all indices in their ranges.
+
+    Its entries, `S[i, k]`, may be used in other definitions; a number's only entry is `S[()]`.
+    """
 
     name: str
     indices: tuple[Idx, ...]
     value: Expr
+    base: Any
+
+    def __getitem__(self, indices: Any) -> Expr:
+        """Return an entry."""
+        return self.base[indices] if self.indices else self.base
 
     @property
     def entry(self) -> Expr:
         """The left-hand side, name[indices]."""
-        base = array(self.name, *map(size, self.indices))
-        return base[self.indices] if self.indices else base
+        return self[self.indices]
 
 
 def define(name: str, value: Expr, *indices: Idx) -> Definition:
@@ -68,15 +91,46 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     _require_distinct(value, {*indices})
     if free := free_indices(value) - {*indices}:
         raise ValueError(f"{value}: index {min(map(str, free))} is neither summed over nor an index of {name}")
-    return Definition(name, indices, value)
+    label = Name(name, real=True)
+    base = IndexedBase(label, shape=tuple(map(size, indices))) if indices else label
+    label.definition = Definition(name, indices, value, base)
+    return label.definition
+
+
+def definition_of(value: Expr) -> Definition | None:
+    """Return the definition of a defined entry or number, None for all else."""
+    label = value.base.label if isinstance(value, Indexed) else value
+    return label.definition if isinstance(label, Name) else None
+
+
+def unfolded(value: Expr) -> Expr | None:
+    """Return what a defined entry is defined to be, with letters of its own for what it sums over; else None."""
+    if not (definition := definition_of(value)):
+        return None
+    indices = value.indices if isinstance(value, Indexed) else ()
+    return rename(_freshened(definition.value), dict(zip(definition.indices, indices, strict=True)))
+
+
+def expand(value: Expr) -> Expr:
+    """Return `value` with everything that is defined replaced by its definition."""
+    if (inner := unfolded(value)) is not None:
+        return expand(inner)
+    if isinstance(value, Sum):
+        return Sum(expand(value.function), *(index for index, *_ in value.limits))
+    if isinstance(value, Indexed) or not value.atoms(Name):
+        return value
+    return value.func(*map(expand, value.args))
 
 
 def require_fitting(entry: Indexed) -> None:
-    """Raise ValueError unless each index of an entry runs over its axis."""
+    """Raise ValueError unless each index of an entry is a whole number that depends on an index or array.
+
+    A plain index must run over the whole axis.
+    """
     for index, axis in zip(entry.indices, entry.shape, strict=True):
-        if not isinstance(index, Idx):
+        if not index.atoms(Idx) or not index.is_integer:
             raise ValueError(f"{entry}: {index} is no index; make one with Idx(name, {axis})")
-        if size(index) != axis:
+        if isinstance(index, Idx) and size(index) != axis:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
 
 
@@ -97,23 +151,26 @@ def _require_distinct(value: Expr, bound: set[Idx]) -> None:
 def differentiate(value: Expr, entry: Indexed) -> Expr:
     """Return d(value)/d(entry), by the chain rule over the entries and sums that `value` is a function of."""
     if isinstance(value, Sum):
-        if clash := {index for index, *_ in value.limits} & {*entry.indices}:
-            raise ValueError(f"{entry}: index {min(map(str, clash))} is summed over in {value}; choose another letter")
-        inner = differentiate(value.function, entry)
-        return Sum(inner, *value.limits) if inner != 0 else inner
-    if isinstance(value, Indexed):
-        if value.base != entry.base:
-            return sympy.S.Zero
+        clash = {index: _fresh(index) for index, *_ in value.limits if index in entry.indices}
+        inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
+        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits)) if inner != 0 else inner
+    if isinstance(value, Indexed) and value.base == entry.base:
         return Mul(*(KroneckerDelta(a, b) for a, b in zip(value.indices, entry.indices, strict=True)))
-    parts = outermost(value, (Indexed, Sum))
+    if isinstance(value, (Indexed, Name)):
+        inner = unfolded(value)
+        return sympy.S.Zero if inner is None else differentiate(inner, entry)
+    parts = outermost(value, (Indexed, Sum, Name))
     scalars = {part: Dummy(real=True) for part in parts}
     back = {scalar: part for part, scalar in scalars.items()}
     scalar_value = value.xreplace(scalars)
     derivatives = []
     for part in parts:
-        slope = Mul.make_args(_as_product(scalar_value.diff(scalars[part])))
+        inner = differentiate(part, entry)
+        slope = _as_product(scalar_value.diff(scalars[part])) if inner != 0 else sympy.S.Zero
+        if slope.has(sympy.Derivative, sympy.Subs):
+            raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")
         # One product of all factors: sympy multiplies a lone number into a sum.
-        derivatives.append(Mul(*(f.xreplace(back) for f in slope), *Mul.make_args(differentiate(part, entry))))
+        derivatives.append(Mul(*(f.xreplace(back) for f in Mul.make_args(slope)), *Mul.make_args(inner)))
     return Add(*derivatives)
 
 
@@ -173,8 +230,17 @@ def _canonical(place: int, extent: Expr) -> Idx:
     return Idx(Dummy(f"_{place}", integer=True), extent)
 
 
+def _freshened(value: Expr) -> Expr:
+    if isinstance(value, Sum):
+        fresh = {index: _fresh(index) for index, *_ in value.limits}
+        return Sum(_freshened(rename(value.function, fresh)), *fresh.values())
+    if isinstance(value, Indexed) or not value.has(Sum):
+        return value
+    return value.func(*map(_freshened, value.args))
+
+
 def _fresh(index: Idx) -> Idx:
-    return Idx(Dummy(str(index.label), integer=True), size(index))
+    return Idx(Dummy(index.label.name, integer=True), size(index))
 
 
 def _as_product(value: Expr) -> Expr:

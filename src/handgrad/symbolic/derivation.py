@@ -7,7 +7,7 @@ from typing import Any
 import sympy
 from sympy import Expr, Idx, Indexed, Sum, Symbol
 
-from handgrad.symbolic.calculus import Definition, contract, differentiate, rename, require_fitting, size, sizes
+from handgrad.symbolic.calculus import Definition, contract, define, differentiate, rename, require_fitting, size, sizes
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -88,7 +88,7 @@ def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivati
         of, total, rules = output.name, output.value, []
     else:
         upstream = grad_output[output.indices] if output.indices else grad_output
-        summed = ", ".join(str(index.label) for index in output.indices)
+        summed = ", ".join(index.label.name for index in output.indices)
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
@@ -128,7 +128,7 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(total, entry, name, tuple(steps), Definition(f"d{entry.base.label}", indices, value))
+    return Derivation(total, entry, name, tuple(steps), define(f"d{entry.base.label.name}", value, *indices))
 
 
 def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:

@@ -21,6 +21,8 @@ def matrix_form(definition: Definition) -> str | None:
         return None
     if _is_entrywise(definition):
         return entrywise(definition.value, definition.indices)
+    if any(len(entry.indices) > 2 for entry in definition.value.atoms(Indexed)):
+        return None
     row, column = (None, *definition.indices) if len(definition.indices) == 1 else definition.indices
     readings = [_read(factors, row, column) for factors, _ in terms(definition.value)]
     if not all(chain and not free_indices(scalar) for scalar, chain in readings):

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Sum
+from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Sum, Symbol
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from handgrad.symbolic.calculus import Iverson
+from handgrad.symbolic.calculus import Iverson, Name
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Markdown:
 
 def latex(value: Expr) -> str:
     """Return `value` in LaTeX."""
-    return str(_Printer().doprint(value))
+    return str(_Printer().doprint(_with_letters(value)))
 
 
 def display(formula: str, label: str | None = None) -> str:
@@ -53,17 +53,34 @@ def entrywise(value: Expr, indices: tuple[Idx, ...]) -> str:
     return str(_EntrywisePrinter(indices).doprint(value))
 
 
+def _with_letters(value: Expr) -> Expr:
+    """Give indices that only the machine has named letters of their own: k', if there is a k."""
+    indices = value.atoms(Idx)
+    taken = {index.label.name for index in indices if not isinstance(index.label, Dummy)}
+    letters = {}
+    for index in sorted((i for i in indices if isinstance(i.label, Dummy)), key=lambda i: i.label.dummy_index):
+        name = index.label.name
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        letters[index] = Idx(Symbol(name, integer=True), index.upper + 1)
+    return value.xreplace(letters)
+
+
 def subscript(indices: tuple[Expr, ...]) -> str:
     """Return `ij`, or `i,10` where juxtaposing would be ambiguous."""
-    names = [str(index.label) if isinstance(index, Idx) else str(index) for index in indices]
-    return ("" if all(len(name) == 1 for name in names) else ",").join(names)
+    names = [latex(index) for index in indices]
+    return ("" if all(len(name.rstrip("'")) == 1 for name in names) else ", ").join(names)
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
     between = " "
 
     def _print_Idx(self, value: Idx) -> str:
-        return str(value.label)
+        return str(value.label.name)
+
+    def _print_Name(self, value: Name) -> str:
+        return str(value.name)
 
     def _print_Indexed(self, value: Indexed) -> str:
         return f"{self._print(value.base.label)}_{{{subscript(value.indices)}}}"
@@ -73,7 +90,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_Sum(self, value: Sum) -> str:
         body = self.parenthesize(value.function, PRECEDENCE["Mul"], strict=True)
-        return f"\\sum_{{{', '.join(str(index.label) for index, *_ in value.limits)}}} {body}"
+        return f"\\sum_{{{', '.join(index.label.name for index, *_ in value.limits)}}} {body}"
 
     def _print_Iverson(self, value: Expr) -> str:
         return f"[{self._print(value.args[0])}]"

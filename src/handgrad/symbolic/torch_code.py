@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 import sympy
-from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Sum, Symbol
+from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Rational, Sum, Symbol
 from sympy.core.relational import Relational
+from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import PythonCodePrinter
 
-from handgrad.symbolic.calculus import Definition, Iverson, free_indices, outermost, size
+from handgrad.symbolic.calculus import Definition, Iverson, Name, definition_of, free_indices, outermost, size
 from handgrad.symbolic.notation import reading_order
 
 if TYPE_CHECKING:
@@ -52,29 +54,41 @@ class TorchFunction:
 
 
 def compile_torch(definition: Definition) -> TorchFunction:
-    """Return the definition as a function of the arrays, and of the sizes that no array tells, in its value."""
+    """Return the definition as a function of the arrays, and of the numbers that no array's shape tells, in its value.
+
+    Definitions that the value uses become assignments.
+    """
     import torch
 
-    value, indices = definition.value, definition.indices
-    indexed = sorted(value.atoms(Indexed), key=str)
-    arrays: dict[str, tuple[Expr, ...]] = {str(entry.base.label): entry.base.shape for entry in indexed}
-    arrays |= {str(s): () for s in sorted(value.atoms(Symbol), key=str) if not s.is_integer and str(s) not in arrays}
-    coder = _Coder(like=next(iter(arrays), None))
-    code, axes = coder.expression(value, indices)
-    if axes != indices:
-        tensor = f"({_aligned(f'({code})', axes, indices)})" if arrays else f"torch.tensor({code}, dtype=torch.float64)"
-        code = f"{tensor}.expand({', '.join(coder.size(index) for index in indices)})"
+    steps = _in_order(definition)
+    entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
+    given = [entry.base for entry in entries if definition_of(entry) is None]
+    arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in given}
+    symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
+    arrays |= {s.name: () for s in sorted(symbols, key=str) if not s.is_integer and s.name not in arrays}
+    real = [base.label.name for base in given if not base.label.is_integer]
+    coder = _Coder(like=next(iter([*real, *arrays]), None))
+    codes = [coder.definition(step) for step in steps]
     lines = []
     for name, shape in arrays.items():
         if coder.sizes & {*shape}:
-            names = [str(symbol) if symbol in coder.sizes else "_" for symbol in shape]
-            lines.append(f"    {', '.join(names)}{',' * (len(shape) == 1)} = {name}.shape\n")
+            names = [str(extent) if extent in coder.sizes else "_" for extent in shape]
+            lines.append(f"{', '.join(names)}{',' * (len(shape) == 1)} = {name}.shape")
             coder.sizes -= {*shape}
     sizes = tuple(sorted(map(str, coder.sizes)))
-    source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n{''.join(lines)}    return {code}"
+    lines += [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes[:-1], strict=True)]
+    body = "\n    ".join([*lines, f"return {codes[-1]}"])
+    source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
     namespace: dict[str, Any] = {"torch": torch}
     exec(source, namespace)
-    return TorchFunction(source, arrays, sizes, tuple(map(size, indices)), namespace[definition.name])
+    shape = tuple(map(size, definition.indices))
+    return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
+
+
+def _in_order(definition: Definition) -> list[Definition]:
+    """Return the definitions that one is made of, each after those it uses itself."""
+    used = [name.definition for name in sorted(definition.value.atoms(Name), key=lambda name: name.dummy_index)]
+    return list(dict.fromkeys([*(step for inner in used for step in _in_order(inner)), definition]))
 
 
 class _Coder:
@@ -82,8 +96,24 @@ class _Coder:
 
     def __init__(self, like: str | None) -> None:
         self.like = like
-        self.options = f", dtype={like}.dtype, device={like}.device" if like else ""
+        self.names: dict[Any, str] = {}
         self.sizes: set[Symbol] = set()
+
+    def definition(self, definition: Definition) -> str:
+        """Return code of a whole array, and remember its name."""
+        name, taken = definition.name, {*self.names.values()}
+        self.names[definition.base] = next(
+            n for n in chain([name], (f"{name}_{i}" for i in count(2))) if n not in taken
+        )
+        code, axes = self.expression(definition.value, definition.indices)
+        if axes == definition.indices:
+            return code
+        tensor = (
+            _aligned(f"({code})", axes, definition.indices)
+            if self.like
+            else f"torch.tensor({code}, dtype=torch.float64)"
+        )
+        return f"{tensor}.expand({', '.join(self.size(index) for index in definition.indices)})"
 
     def size(self, index: Idx) -> str:
         self.sizes |= size(index).free_symbols
@@ -98,17 +128,22 @@ class _Coder:
             product = Dummy(real=True)
             tensors[product] = self.symbol(outer, order, axes)
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
-        for part in outermost(value, (Indexed, KroneckerDelta, Sum)):
+        for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name)):
             factors, repeats = [part], []
             if isinstance(part, Sum):
                 factors = Mul.make_args(part.function)
                 repeats = [size(index) for index, *_ in part.limits if index not in free_indices(part.function)]
             numbers = [factor for factor in factors if not free_indices(factor)]
             arrays = [factor for factor in factors if free_indices(factor)]
-            tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
+            if isinstance(part, Name):
+                tensors[part] = Symbol(self.names[part], real=True)
+            else:
+                numbers = [
+                    number.xreplace({n: Symbol(self.names[n], real=True) for n in number.atoms(Name)})
+                    for number in numbers
+                ]
+                tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
         printed = value.xreplace(tensors)
-        if printed.has(Idx):
-            raise ValueError(f"{value}: an index that is used as a number has no torch code")
         if unknown := {type(part).__name__ for part in printed.atoms(sympy.Function)} - {
             *_FUNCTIONS,
             "Iverson",
@@ -124,6 +159,7 @@ class _Coder:
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
+        factors = [part for factor in factors for part in _with_plain_indices(factor)]
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
         inner = order + tuple(sorted(free.difference(order), key=str))
@@ -143,11 +179,34 @@ class _Coder:
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
         if isinstance(factor, Indexed):
-            return str(factor.base.label), factor.indices
+            return self.names.get(factor.base, factor.base.label.name), factor.indices
         if isinstance(factor, KroneckerDelta):
-            return f"torch.eye({self.size(factor.args[0])}{self.options})", factor.args
+            left, right = factor.args
+            if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
+                like = f", dtype={self.like}.dtype, device={self.like}.device" if self.like else ""
+                return f"torch.eye({self.size(left)}{like})", factor.args
+            axes = tuple(index for index in order if index in free_indices(factor))
+            sides = (
+                _aligned(f"({code})", given, axes) for code, given in (self.expression(s, axes) for s in factor.args)
+            )
+            return f"({' == '.join(sides)}).to({self.like}.dtype)", axes
+        if isinstance(factor, Idx):
+            device = f", device={self.like}.device" if self.like else ""
+            return f"torch.arange({self.size(factor)}{device})", (factor,)
         code, axes = self.expression(factor, order)
         return (code if factor.is_Function else f"({code})"), axes
+
+
+def _with_plain_indices(factor: Expr) -> list[Expr]:
+    """Write X[i + a] as X[p] times the delta of p and i + a: a product that is summed over p."""
+    if not isinstance(factor, Indexed) or all(isinstance(index, Idx) for index in factor.indices):
+        return [factor]
+    plain = [
+        index if isinstance(index, Idx) else Idx(Dummy("p", integer=True), axis)
+        for index, axis in zip(factor.indices, factor.shape, strict=True)
+    ]
+    pairs = zip(plain, factor.indices, strict=True)
+    return [factor.base[tuple(plain)], *(KroneckerDelta(new, old) for new, old in pairs if new != old)]
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -174,12 +233,18 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
     def tensor(self, value: Expr) -> str:
         """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
         code = str(self._print(value))
-        return (
-            code if any(not symbol.is_integer for symbol in value.free_symbols) else f"{self.like}.new_tensor({code})"
-        )
+        return f"{self.like}.new_tensor({code})" if self.is_number(value) else code
+
+    @staticmethod
+    def is_number(value: Expr) -> bool:
+        """Say whether the value is a Python number in the code, and not a tensor."""
+        return all(symbol.is_integer for symbol in value.free_symbols)
 
     def _print_Pow(self, value: Expr, rational: bool = False) -> str:
-        return str(self._hprint_Pow(value, rational=rational, sqrt="torch.sqrt"))
+        if value.is_commutative and abs(value.exp) == Rational(1, 2) and not self.is_number(value):
+            return str(self._hprint_Pow(value, rational=rational, sqrt="torch.sqrt"))
+        base, exponent = (self.parenthesize(part, PRECEDENCE["Pow"]) for part in value.args)
+        return f"{base}**{exponent}"
 
     def _print_Relational(self, value: Relational) -> str:
         return f"{self._print(value.lhs)} {value.rel_op} {self._print(value.rhs)}"
@@ -189,6 +254,9 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
 
     def _print_Or(self, value: Any) -> str:
         return " | ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
+
+    def _print_Pi(self, _: Expr) -> str:
+        return "torch.pi"
 
     def _print_Iverson(self, value: Expr) -> str:
         return f"torch.where({self._print(value.args[0])}, {self.tensor(sympy.S.One)}, 0)"
@@ -211,6 +279,6 @@ def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
 
 def _letters(indices: Iterable[Idx]) -> dict[Idx, str]:
     distinct = list(dict.fromkeys(indices))
-    names = [str(index.label) for index in distinct]
+    names = [index.label.name for index in distinct]
     readable = len({*names}) == len(names) and all(len(name) == 1 and name in ascii_letters for name in names)
     return dict(zip(distinct, names if readable else ascii_letters, strict=False))

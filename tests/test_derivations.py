@@ -1,0 +1,224 @@
+"""Layers are derived for all sizes at once, and the compiled gradients are autograd's at random shapes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+import torch
+from sympy import Piecewise, Rational, exp, log, pi, sqrt, tanh
+from torch.nn import functional as F
+
+from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, sizes, vjp
+from handgrad.symbolic.torch_code import compile_torch
+
+n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
+stride, pad = integers("stride pad")
+eps = array("eps")
+i, j, k, other = Idx("i", n), Idx("j", p), Idx("k", q), Idx("l", n)
+m, r, s = Idx("m", n), Idx("r", p), Idx("s", q)
+X, W, b, Z, T, t = (
+    array("X", n, p),
+    array("W", p, q),
+    array("b", q),
+    array("Z", n, q),
+    array("T", n, q),
+    array("t", n, integer=True),
+)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function to be derived: its definition, the arrays to differentiate, and the same in torch."""
+
+    output: Definition
+    wrt: tuple
+    torch: Callable
+    numbers: Callable = lambda random: {}
+
+
+def entrywise(function, by_torch):
+    return Function(define("Y", function(Z[i, k]), i, k), (Z[m, s],), lambda Z: by_torch(Z))
+
+
+def softmax():
+    total = define("D", Sum(exp(Z[i, k]), k), i)
+    return define("S", exp(Z[i, k]) / total[i], i, k)
+
+
+def log_softmax():
+    return define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k)
+
+
+def layer_norm():
+    gamma, beta = array("gamma", q), array("beta", q)
+    mean = define("mu", Sum(Z[i, k], k) / q, i)
+    variance = define("var", Sum((Z[i, k] - mean[i]) ** 2, k) / q, i)
+    output = define("Y", (Z[i, k] - mean[i]) / sqrt(variance[i] + eps) * gamma[k] + beta[k], i, k)
+    return Function(
+        output,
+        (Z[m, s], gamma[s], beta[s]),
+        lambda Z, gamma, beta, eps: F.layer_norm(Z, Z.shape[1:], gamma, beta, eps.item()),
+    )
+
+
+def batch_norm():
+    gamma, beta = array("gamma", q), array("beta", q)
+    mean = define("mu", Sum(Z[i, k], i) / n, k)
+    variance = define("var", Sum((Z[i, k] - mean[k]) ** 2, i) / n, k)
+    output = define("Y", (Z[i, k] - mean[k]) / sqrt(variance[k] + eps) * gamma[k] + beta[k], i, k)
+    return Function(
+        output,
+        (Z[m, s], gamma[s], beta[s]),
+        lambda Z, gamma, beta, eps: F.batch_norm(Z, None, None, gamma, beta, training=True, eps=eps.item()),
+    )
+
+
+def conv1d():
+    x, w, bias = array("x", n, c, p), array("w", o, c, q), array("bias", o)
+    channel, out, place, a = Idx("c", c), Idx("o", o), Idx("y", u), Idx("a", q)
+    window = x[i, channel, stride * place + a - pad]
+    output = define("Y", Sum(w[out, channel, a] * window, channel, a) + bias[out], i, out, place)
+    wrt = (x[m, Idx("e", c), r], w[Idx("f", o), Idx("e", c), s], bias[Idx("f", o)])
+    return Function(
+        output,
+        wrt,
+        lambda x, w, bias, stride, pad, u: F.conv1d(x, w, bias, stride=stride, padding=pad),
+        convolution_numbers,
+    )
+
+
+def conv2d():
+    x, w, bias = array("x", n, c, p, h), array("w", o, c, q, d), array("bias", o)
+    channel, out, row, column = Idx("c", c), Idx("o", o), Idx("y", u), Idx("z", v)
+    a, e = Idx("a", q), Idx("b", d)
+    window = x[i, channel, stride * row + a - pad, stride * column + e - pad]
+    output = define("Y", Sum(w[out, channel, a, e] * window, channel, a, e) + bias[out], i, out, row, column)
+    wrt = (
+        x[m, Idx("f", c), r, Idx("g", h)],
+        w[Idx("x", o), Idx("f", c), s, Idx("w", d)],
+        bias[Idx("x", o)],
+    )
+    return Function(
+        output,
+        wrt,
+        lambda x, w, bias, stride, pad, u, v: F.conv2d(x, w, bias, stride=stride, padding=pad),
+        convolution_numbers,
+    )
+
+
+def convolution_numbers(random):
+    numbers = {
+        "stride": random.randint(1, 3),
+        "pad": random.randint(0, 2),
+        "p": random.randint(5, 9),
+        "q": random.randint(1, 4),
+    }
+    numbers |= {"h": random.randint(5, 9), "d": random.randint(1, 4)}
+    for size, length, kernel in (("u", "p", "q"), ("v", "h", "d")):
+        numbers[size] = (numbers[length] + 2 * numbers["pad"] - numbers[kernel]) // numbers["stride"] + 1
+    return numbers
+
+
+def average_pool():
+    x, place, a = array("x", n, p), Idx("y", u), Idx("a", q)
+    output = define("Y", Sum(x[i, stride * place + a], a) / q, i, place)
+    return Function(
+        output,
+        (x[m, r],),
+        lambda x, stride, q, u: F.avg_pool1d(x, q, stride),
+        lambda random: (
+            (numbers := convolution_numbers(random))
+            | {"pad": 0, "u": (numbers["p"] - numbers["q"]) // numbers["stride"] + 1}
+        ),
+    )
+
+
+def attention(causal):
+    Q, K, V = array("Q", n, d), array("K", n, d), array("V", n, q)
+    a, j = Idx("a", d), Idx("j", n)
+    weight = define("A", Sum(Q[i, a] * K[j, a], a) / sqrt(d), i, j)
+    kept = exp(weight[i, j]) * (Iverson(j <= i) if causal else 1)
+    kept_other = exp(weight[i, other]) * (Iverson(other <= i) if causal else 1)
+    probability = define("P", kept / Sum(kept_other, other), i, j)
+    output = define("Y", Sum(probability[i, j] * V[j, k], j), i, k)
+    wrt = (Q[m, Idx("e", d)], K[m, Idx("e", d)], V[m, s])
+    return Function(output, wrt, lambda Q, K, V: F.scaled_dot_product_attention(Q, K, V, is_causal=causal))
+
+
+def linear(*batch):
+    x, indices = array("x", *map(size_of, batch), p), batch
+    output = define("Y", Sum(x[(*indices, j)] * W[j, k], j) + b[k], *indices, k)
+    others = tuple(Idx(f"{index.label}_", size_of(index)) for index in batch)
+    return Function(output, (x[(*others, r)], W[r, s], b[s]), lambda x, W, b: x @ W + b)
+
+
+def size_of(index):
+    return index.upper + 1
+
+
+FUNCTIONS = {
+    "linear": linear(i),
+    "linear, no batch": linear(),
+    "linear, three batch dimensions": linear(Idx("f", u), Idx("g", v), i),
+    "mse": Function(
+        define("L", Sum((Z[i, k] - T[i, k]) ** 2, i, k) / (n * q)), (Z[m, s], T[m, s]), lambda Z, T: F.mse_loss(Z, T)
+    ),
+    "relu": entrywise(lambda z: Piecewise((z, z > 0), (0, True)), torch.relu),
+    "exp": entrywise(exp, torch.exp),
+    "tanh": entrywise(tanh, torch.tanh),
+    "sigmoid": entrywise(lambda z: 1 / (1 + exp(-z)), torch.sigmoid),
+    "gelu": entrywise(
+        lambda z: z / 2 * (1 + tanh(sqrt(2 / pi) * (z + Rational(44715, 1000000) * z**3))),
+        lambda z: F.gelu(z, approximate="tanh"),
+    ),
+    "softmax": Function(softmax(), (Z[m, s],), lambda Z: Z.softmax(1)),
+    "log-softmax": Function(log_softmax(), (Z[m, Idx("x", q)],), lambda Z: Z.log_softmax(1)),
+    "cross-entropy": Function(
+        define("L", -Sum(log_softmax()[i, t[i]], i) / n), (Z[m, s],), lambda Z, t: F.cross_entropy(Z, t)
+    ),
+    "layer norm": layer_norm(),
+    "batch norm": batch_norm(),
+    "convolution": conv1d(),
+    "convolution in two dimensions": conv2d(),
+    "average pooling": average_pool(),
+    "embedding": Function(define("Y", b[t[i]] * 1, i), (b[s],), lambda b, t: b[t]),
+    "attention": attention(causal=False),
+    "causal attention": attention(causal=True),
+}
+
+
+def arrays_of(function, numbers, random):
+    """Random arguments for the function's arrays, keyed by name."""
+    arrays, values = compile_torch(function.output).arrays, {}
+    for name, shape in arrays.items():
+        extents = [numbers.setdefault(str(extent), random.randint(1, 5)) for extent in shape]
+        values[name] = torch.randn(extents, dtype=torch.float64) if extents else torch.tensor(1e-3, dtype=torch.float64)
+    if "t" in values:
+        values["t"] = torch.randint(0, numbers["q"], values["t"].shape)
+    return values
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_compiled_gradients_are_autograds_at_five_random_shapes(name):
+    function, random = FUNCTIONS[name], Random(name)
+    torch.manual_seed(0)
+    G = array("G", *map(size_of, function.output.indices))
+    gradients = [vjp(function.output, entry, G).compile() for entry in function.wrt]
+    forward = compile_torch(function.output)
+    for _ in range(5):
+        numbers = function.numbers(random)
+        values = arrays_of(function, numbers, random)
+        options = {name: numbers[name] for name in forward.sizes}
+        inputs = {name: value.requires_grad_(value.is_floating_point()) for name, value in values.items()}
+        expected = function.torch(**inputs, **options)
+        output = forward(**values, **options)
+        torch.testing.assert_close(output, expected)
+        grad_output = torch.randn_like(expected)
+        wanted = [inputs[entry.base.label.name] for entry in function.wrt]
+        by_autograd = torch.autograd.grad(expected, wanted, grad_output)
+        available = {name: value.detach() for name, value in values.items()} | {"G": grad_output}
+        for gradient, reference in zip(gradients, by_autograd, strict=True):
+            arguments = {name: available[name] for name in gradient.arrays}
+            arguments |= {name: numbers[name] for name in gradient.sizes}
+            torch.testing.assert_close(gradient(**arguments), reference)
