@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -358,14 +359,25 @@ BAD = [
     ("---\ntitle: t\ntoc: maybe\n---\n", 3, "toc is 'maybe', and must be true or false"),
     ("---\ntitle: t\ndate: soon\n---\n", 3, "must be a day"),
     ("---\ntitle: t\nformat:\n  pdf: {}\n---\n", 4, "'format.pdf'"),
+    ("---\ntitle: t\nformat:\n  html:\n    toc-depth: 99\n---\n", 5, "toc-depth is 99, and may only be 1 or 2 or"),
+    ("---\ntitle: t\nlisting: default\n---\n", 3, "listing must be options"),
+    ("---\ntitle: t\nlisting:\n---\n", 3, "listing must be options"),
+    ("---\ntitle: t\nlisting:\n  contents: x/*\n---\n", 4, "'x/*' match no page"),
+    ("---\ntitle: t\n? [a]\n: 1\n---\n", 3, "the option '[a]' is not supported"),
+    ("---\ntitle: t\ncategories: " + "[" * 2000 + "]" * 2000 + "\n---\n", 2, "nested too deeply"),
+    ("---\ntitle: t.\nbibliography: .\n---\n", 3, "the file '.' does not exist"),
     ("words\n", 1, "no title"),
     (PAGE + "```python\nx\n", 5, "code block opened here is never closed"),
     (PAGE + "```{python}\n#| ecoh: false\nx\n```\n", 6, "did you mean 'echo'?"),
     (PAGE + "```{python}\n#| echo: fenced\nx\n```\n", 6, "echo is 'fenced', and must be true or false"),
     (PAGE + "```{python}\nx\n#| echo: false\n```\n", 7, "above the cell's first line"),
+    (PAGE + "```{python}\nx = 1\n\n```{python}\ny = 1\n```\n", 5, "code block opened here is never closed"),
+    (PAGE + "```{python}\n#| label: a b\nx\n```\n", 6, "label is 'a b', and may only hold letters"),
+    (PAGE + "a\n\n`{python}1 + 1`\n", 7, "after '{python}' a space"),
     (PAGE + "```{r}\nx\n```\n", 5, "'{r}' is not supported"),
     (PAGE + "```{python echo=false}\nx\n```\n", 5, "'{python echo=false}' is not supported"),
     (PAGE + "::: {.callout-note}\nx\n", 5, "div opened here is never closed"),
+    (PAGE + "::: {.callout-note\nx\n:::\n", 5, "this is not a div"),
     (PAGE + "x\n\n:::\n", 7, "closes nothing"),
     (PAGE + "x\n::: {.callout-note}\ny\n:::\n", 6, "blank line before it"),
     (PAGE + "::: {.callout-hint}\nx\n:::\n", 5, "no callout 'hint'"),
@@ -377,12 +389,18 @@ BAD = [
     (PAGE + "see [it](#nowhere)\n", 5, "'#nowhere' leads nowhere"),
     (PAGE + "see [it](none.qmd)\n", 5, "'none.qmd' leads nowhere"),
     (PAGE + "![x](none.png)\n", 5, "'none.png' leads nowhere"),
-    (PAGE + "## A {#sec-a}\n\n## B {#sec-a}\n", 7, "'sec-a' is already used on line 5"),
+    (PAGE + "## A {#sec-a}\n\n## B {#sec-a}\n", 5, "the label 'sec-a' is used twice"),
     (PAGE + "{{< include none.qmd >}}\n", 5, "'none.qmd' does not exist"),
     (PAGE + "{{< include index.qmd >}}\n", 5, "includes itself"),
     (PAGE + "{{< video x >}}\n", 5, "shortcode 'video' is not supported"),
     (PAGE + "$\\nonsense$\n", 5, "cannot be shown as MathML"),
     (PAGE + "$$\n1 + 1\n= \\nonsense\n$$\n", 6, "cannot be shown as MathML: 1 + 1 = "),
+    (PAGE + "$$\na\n$$\n\nx\n\n$$\nb\n\nc\n", 11, "mathematics opened here is never closed"),
+    (PAGE + "a $$x$$ and `$$`, \\$\\$ $u$$v$ and $$b", 5, "mathematics opened here is never closed"),
+    (PAGE + "$$\na\n\n```{python}\n1\n```\n", 5, "mathematics opened here is never closed"),
+    (PAGE + "\na.[^1]\n", 6, "the footnote '[^1]' is never defined"),
+    (PAGE + "<!-- a -->\n\nb <!-- c\n\nd\n", 7, "comment opened here is never closed"),
+    (PAGE + "a\n\n<div>\nb\n\nc\n", 7, "Div at line"),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),
@@ -413,6 +431,10 @@ def test_bad_input_is_named_with_file_and_line(
         ("mathml", "katex", 12, "may only be mathml"),
         ("href: index.qmd", "href: home.qmd", 9, "'home.qmd' leads nowhere"),
         ("toc: true", "toc: [", 14, "not valid YAML"),
+        ("project:\n  type: website", "project: website", 1, "project must be options"),
+        ("website\nweb", 'website\n  render: ["/x/*.qmd"]\nweb', 3, "'/x/*.qmd' matches no file"),
+        ("website\nweb", 'website\n  output-dir: "_x/.."\nweb', 3, "output-dir must be in the project"),
+        ("references.bib", "none.bib", 14, "the file 'none.bib' does not exist"),
     ],
 )
 def test_bad_settings_are_named_with_file_and_line(
@@ -476,7 +498,7 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     project.page("dead", cell("import os\nos._exit(1)"))
     ran = project.render()
     assert ran.status == 1
-    assert "bad.qmd:9: cell 'trouble' raised ValueError: two\nlines\n" in ran.err
+    assert "bad.qmd:11: cell 'trouble' raised ValueError: two\nlines\n" in ran.err
     assert re.search(r"dead\.qmd:5: .*cell 1.* the kernel died", ran.err)
     assert "Traceback" not in ran.err
     assert "good.qmd  ran 1 cells" in ran.out
@@ -639,3 +661,116 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project) 
         assert page.locator("article:visible").count() == 1
         browser.close()
     assert failed == []
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "words"),
+    [
+        ("#| label: a\n\nx = 1\nraise ValueError('two\\nlines')", 9, "cell 'a' raised ValueError: two\nlines"),
+        ("def f():\n    1 / 0\n\nf()", 7, "cell 1 raised ZeroDivisionError: division by zero"),
+        ("import json\n\njson.loads('x')", 8, "cell 1 raised JSONDecodeError"),
+        ("x = 1\nx = = 2", 7, "cell 1 raised SyntaxError: invalid syntax\n"),
+        ("import os\nos._exit(1)", 5, "cell 1: the kernel died"),
+        ("display({'text/plain': 7}, raw=True)", 5, "cell 1 shows what no notebook may hold: "),
+        ("display({'image/png': 'x'}, raw=True)", 5, "cell 1 shows an image that is not base64"),
+    ],
+)
+def test_a_failing_cell_is_named_with_the_line_that_failed(project: Project, code: str, line: int, words: str) -> None:
+    project.page("index", f"```{{python}}\n{code}\n```")
+    ran = project.render()
+    assert ran.status == (2 if "base64" in words else 1)
+    assert ran.err.startswith(f"index.qmd:{line}: {words}")
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("form", ["format: html", "format:\n  html: default"])
+def test_a_format_without_options_is_none(project: Project, form: str) -> None:
+    project.write("index.qmd", f"---\ntitle: t\n{form}\n---\n\nwords\n")
+    project.write("_quarto.yml", f"project:\n  type: website\n{form}\n")
+    assert (project.render().status, "words" in project.html("index")) == (0, True)
+
+
+def test_a_broken_bibliography_is_named_with_its_line(project: Project) -> None:
+    project.write("references.bib", "@misc{a, title={x}}\n\n@misc{b, title={y}\n@misc{c, title={z}}\n")
+    project.page("index", "@a")
+    assert project.render().err.startswith("references.bib:4: this is no bibliography: unexpected ")
+
+
+def test_a_file_in_the_place_of_the_site_is_refused_and_a_folder_in_the_cache_left_alone(project: Project) -> None:
+    project.write("_site", "mine")
+    ran = project.render()
+    assert (ran.status, ran.err) == (2, "_site:1: the site is to be written here, and this is no folder; move it\n")
+    assert (project.root / "_site").read_text() == "mine"
+    (project.root / "_site").unlink()
+    (project.root / ".qmdsite/runs/mine").mkdir(parents=True)
+    assert [project.render().status, project.render().status] == [0, 0]
+    assert (project.root / ".qmdsite/runs/mine").is_dir()
+
+
+@pytest.mark.parametrize("port", ["taken", "70000"])
+def test_a_port_that_cannot_be_served_is_named(project: Project, port: str) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1]) if port == "taken" else port
+        process = project.start("preview", str(project.root), "--port", port)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert re.fullmatch(rf"127.0.0.1:{port}: .*; choose another port with --port\n", err)
+
+
+def test_a_deep_folder_has_short_sockets_and_a_killed_render_leaves_one_folder_that_the_next_clears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "/".join(["folder"] * 20))
+    with tempfile.TemporaryDirectory() as sockets:
+        monkeypatch.setenv("TMPDIR", sockets)
+        for _ in range(2):
+            project.page("index", cell("open('ready', 'w')\nimport time\ntime.sleep(60)"))
+            process = project.start()
+            wait_for(project.root / "ready")
+            (project.root / "ready").unlink()
+            process.kill()
+            process.communicate()
+            assert len(os.listdir(sockets)) == 1
+        project.page("index", cell("print('done')"))
+        assert project.render().status == 0
+        assert os.listdir(sockets) == []
+
+
+def test_a_result_is_not_kept_if_a_file_changed_while_its_page_ran(project: Project) -> None:
+    project.write("data.txt", "before")
+    project.page("index", cell("print(open('data.txt').read())\nopen('data.txt', 'w').write('after')"))
+    assert "1 executed" in project.render().out
+    assert "1 executed" in project.render().out
+    assert "after" in project.html("index")
+
+
+def test_the_cache_keeps_only_what_the_last_render_used(project: Project) -> None:
+    def entries() -> tuple[int, int]:
+        folder = project.root / ".qmdsite"
+        return len(list((folder / "runs").iterdir())), len(list((folder / "html").iterdir()))
+
+    for number in range(2):
+        project.page("index", cell(f"print('number', {number})"))
+        assert project.render().status == 0
+        assert entries() == (1, 3)  # the page without outputs and with them, and the font
+
+
+def test_without_an_exchange_in_one_step_two_renames_do_and_a_kill_between_them_is_mended(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qmdsite import site
+    from qmdsite.__main__ import main
+
+    monkeypatch.setattr(site, "_exchanged", lambda *folders: False)
+    for words in ("first words", "second words"):
+        project.page("index", words)
+        assert main(["render", str(project.root)]) == 0
+        assert words in project.html("index")
+    before = project.site()
+    (project.root / "_site").rename(project.root / ".qmdsite/old")
+    project.page("index", "@eq-none")
+    assert main(["render", str(project.root)]) == 2
+    assert project.site() == before
+    assert not (project.root / ".qmdsite/old").exists()

@@ -23,7 +23,7 @@ class Cache:
         """Return the entry, or None if there is none or it is not what was written."""
         self.used.add(key)
         file = self.folder / key
-        head, _, content = file.read_bytes().partition(b"\n") if file.exists() else (b"", b"", b"")
+        head, _, content = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
         return content if head == digest(content).encode() else None
 
     def put(self, key: str, content: bytes) -> None:
@@ -35,5 +35,5 @@ class Cache:
     def prune(self) -> None:
         """Delete what was not asked for, which is what no page needs any more."""
         for entry in self.folder.iterdir():
-            if entry.name not in self.used:
+            if entry.name not in self.used and entry.is_file():
                 entry.unlink()

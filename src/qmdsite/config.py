@@ -1,6 +1,8 @@
 """The options that are known, and YAML that is checked against them key by key."""
 
 import datetime
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,12 +10,13 @@ import yaml
 
 from qmdsite.problem import Problem, did_you_mean
 
-# A type, or a tuple of types, is what a value must be; a set lists the values; a dict nests; [dict] is a list of such.
+# A type, or a tuple of types, is what a value must be; a set lists the values; a pattern is for names; a dict nests;
+# [dict] is a list of such.
 # What is 'object' may have any value, for it changes nothing here.
 TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
 EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool), "output": {True, False, "asis"}}
 HTML = {
-    **{"css": TEXTS, "toc": bool, "toc-depth": int, "toc-title": str, "number-sections": bool},
+    **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
     **dict.fromkeys(("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections"), object),
 }
@@ -42,12 +45,18 @@ PAGE = {
     **{"image": str, "image-alt": str, "order": int, "citation": {False}, "listing": LISTING},
     **SHARED,
 }
-CELL = {**EXECUTE, **dict.fromkeys(("label", "code-summary", "fig-cap", "fig-alt", "tbl-cap"), str), "code-fold": FOLD}
+CELL = {
+    **{"label": re.compile(r"[\w:.-]+"), "code-fold": FOLD},
+    **dict.fromkeys(("code-summary", "fig-cap", "fig-alt", "tbl-cap"), str),
+    **EXECUTE,
+}
+DEFAULTS = [("format", "html"), ("html", "default")]  # Quarto's words for no options
 NAMES = {str: "text", bool: "true or false", int: "a whole number", list: "a list", datetime.date: "a date"}
 
 
 def read(text: str, schema: dict[str, Any], path: str, first_line: int, problems: list[Problem]) -> dict[str, Any]:
-    """Return the mapping that `text` holds; what is wrong with it goes to `problems`."""
+    """Return the mapping that `text` holds, or, if anything is wrong with it, nothing; the wrong goes to `problems`."""
+    before = len(problems)
 
     def complain(line: int, words: str) -> None:
         problems.append(Problem(path, first_line + min(line, text.rstrip().count("\n")), words))
@@ -55,15 +64,17 @@ def read(text: str, schema: dict[str, Any], path: str, first_line: int, problems
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        if node is None:
-            return {}
-        _check(node, schema, "", complain, loader)
-        value = loader.construct_document(node)
-        return value if isinstance(value, dict) else {}
+        if node is not None:
+            _check(node, schema, "", complain, loader)
+        if node is not None and len(problems) == before:
+            value: dict[str, Any] = loader.construct_document(node)
+            return value
     except yaml.MarkedYAMLError as error:
         complain(error.problem_mark.line if error.problem_mark else 0, f"this is not valid YAML: {error.problem}")
     except (yaml.YAMLError, ValueError) as error:
         complain(0, f"a value here cannot be read: {' '.join(str(error).split())}")
+    except RecursionError:
+        complain(0, "this is nested too deeply")
     return {}
 
 
@@ -71,16 +82,21 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
     line = node.start_mark.line
     if isinstance(schema, dict) and isinstance(node, yaml.MappingNode):
         seen = set()
-        for key, value in node.value:
-            full = f"{name}.{key.value}" if name else str(key.value)
-            if key.value not in schema:
-                near = did_you_mean(str(key.value), schema)
-                complain(key.start_mark.line, f"the option '{full}' is not supported{near}; remove it")
-            elif key.value in seen:
+        for pair in list(node.value):
+            key, value = pair
+            word = key.value if isinstance(key, yaml.ScalarNode) else yaml.serialize(key).strip()
+            full = f"{name}.{word}" if name else word
+            if word not in schema:
+                complain(
+                    key.start_mark.line, f"the option '{full}' is not supported{did_you_mean(word, schema)}; remove it"
+                )
+            elif word in seen:
                 complain(key.start_mark.line, f"the option '{full}' is given twice; remove one")
+            elif (word, value.value) in DEFAULTS:
+                node.value.remove(pair)
             else:
-                _check(value, schema[key.value], full, complain, loader)
-            seen.add(key.value)
+                _check(value, schema[word], full, complain, loader)
+            seen.add(word)
     elif isinstance(schema, list) and isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check(item, schema[0], name, complain, loader)
@@ -91,9 +107,12 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
         value = loader.construct_object(node, deep=True)
         kinds = schema if isinstance(schema, tuple) else (schema,)
         if isinstance(schema, set):
-            if not isinstance(value, (bool, str)) or value not in schema:
-                allowed = sorted(str(each).lower() if isinstance(each, bool) else each for each in schema)
-                complain(line, f"{name} is {value!r}, and may only be {' or '.join(allowed)}")
+            allowed = sorted(map(json.dumps, schema))
+            if json.dumps(value, default=str) not in allowed:
+                complain(line, f"{name} is {value!r}, and may only be {' or '.join(allowed)}".replace('"', ""))
+        elif isinstance(schema, re.Pattern):
+            if not (isinstance(value, str) and schema.fullmatch(value)):
+                complain(line, f"{name} is {value!r}, and may only hold letters, digits and - _ . :")
         elif not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
             complain(line, f"{name} is {value!r}, and must be {' or '.join(NAMES[kind] for kind in kinds)}")
         elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):
@@ -102,5 +121,4 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
 
 def flat(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a page or a project, those under 'format.html' and 'execute' lifted to the top."""
-    html = (options.get("format") or {}).get("html") or {}
-    return {**options, **html, **(options.get("execute") or {})}
+    return {**options, **options.get("format", {}).get("html", {}), **options.get("execute", {})}

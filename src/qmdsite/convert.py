@@ -24,6 +24,7 @@ WARNINGS = {
     r"Citeproc: citation (\S+) not found": "'@{0}' refers to nothing: the bibliography has no such entry",
     r"Could not convert TeX math (.*?), rendering as TeX:": "this TeX cannot be shown as MathML: {0}",
     r"Note with key '(.*?)' defined .* but not used": "the footnote '{0}' is defined and never used",
+    r"Duplicate identifier '(.*?)'": "the label '{0}' is used twice on this page; labels must differ",
     r"Duplicate note reference '(.*?)'": "the footnote '{0}' is defined twice",
 }
 
@@ -115,13 +116,18 @@ class Composition:
         name = f"{self.stem}_files/figure-html/{label}-output-{index}.{SUFFIX[form]}"
         if form == "image/svg+xml" and "xmlns=" not in value:
             value = value.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-        self.files[name] = value.encode() if form == "image/svg+xml" else base64.b64decode(value)
+        try:
+            data = value.encode() if form == "image/svg+xml" else base64.b64decode(value)
+        except ValueError:
+            data = b""
+            self.complain(cell, "shows an image that is not base64")
+        self.files[name] = data
         alt = cell.options.get("fig-alt") or cell.options.get("fig-cap") or ""
         return f'<p><img src="{name}" alt="{html.escape(alt)}"></p>'
 
 
 def to_html(
-    page: Page, markdown: str, meta: dict[str, Any], inputs: Iterable[Path], cache: Cache
+    page: Page, markdown: str, meta: dict[str, Any], inputs: Iterable[Path], root: Path, cache: Cache
 ) -> tuple[str, list[Problem]]:
     """Return the page's HTML and what pandoc and the filter find wrong with it."""
     arguments = [pypandoc.get_pandoc_path(), "--from=markdown", "--to=html5", "--mathml", "--section-divs",
@@ -133,23 +139,28 @@ def to_html(
     key = digest(text, *arguments, *(file.read_bytes() for file in files))
     if kept := cache.get(key):
         return kept.decode(), []
-    ran = subprocess.run(arguments, input=text.encode(), capture_output=True)
+    ran = subprocess.run(arguments, input=text.encode(), capture_output=True, cwd=root)
     said = re.findall(r"^(?:PROBLEM\t|\[WARNING\] ).*(?:\n(?!PROBLEM|\[).*)*", ran.stderr.decode(), flags=re.M)
-    problems = [_problem(page, message) for message in said]
+    problems = [_problem(page, message, text) for message in said]
     result = re.sub(r'(<section id="footnotes"[^>]*>\s*)<hr />', r"\1<h2>Footnotes</h2>", ran.stdout.decode())
-    if ran.returncode:
+    if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", ran.stderr.decode()):
+        problems.append(Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}"))
+    elif ran.returncode:
         problems.append(Problem(page.path, 1, f"pandoc failed: {ran.stderr.decode().strip()}"))
     if not problems:
         cache.put(key, result.encode())
     return result, problems
 
 
-def _problem(page: Page, message: str) -> Problem:
+def _problem(page: Page, message: str, text: str) -> Problem:
     if message.startswith("PROBLEM"):
-        _, words, text = message.split("\t", 2)
-        return page.problem(words, text.strip())
-    for pattern, text in WARNINGS.items():
+        _, words, complaint = message.split("\t", 2)
+        return page.problem(words, complaint.strip())
+    for pattern, complaint in WARNINGS.items():
         if found := re.search(pattern, message, flags=re.S):
             words = found[1].strip()
-            return page.problem(words.partition("\n")[0], text.format(" ".join(words.split())))
-    return Problem(page.path, 1, f"pandoc says: {' '.join(message.split())}")
+            return page.problem(words.partition("\n")[0], complaint.format(" ".join(words.split())))
+    # Pandoc counts the lines of what it was given.
+    place = re.search(r"at line (\d+)", message)
+    words = (text.split("\n")[: int(place[1])] if place else [""])[-1]
+    return page.problem(words, f"pandoc says: {' '.join(message.split())}")

@@ -20,21 +20,21 @@ from qmdsite.source import Page
 
 Output = dict[str, Any]
 Outputs = list[list[Output]]
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Colours, and the file that a syntax error is said to be in, which only the kernel knows.
+NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]| \(\d+\.py, line \d+\)")
 # A warning names the kernel's temporary file; the process id in its path would make no two renders equal.
 CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
 
-# Runs in the kernel before the first cell: every file that is opened for reading is noted.
-WATCH = """
-def _watch():
-    import os, sys
-    sys._qmdsite_opened = opened = set()
-    def note(event, args):
-        if event == "open" and isinstance(args[0], (str, bytes)) and args[2] & os.O_ACCMODE != os.O_WRONLY:
-            opened.add(os.path.abspath(os.fsdecode(args[0])))
-    sys.addaudithook(note)
-_watch()
-del _watch
+# The kernel: every file that is opened for reading is noted, from before the first cell on.
+KERNEL = """
+import os, sys
+sys._qmdsite_opened = set()
+def note(event, args, opened=sys._qmdsite_opened, os=os):
+    if event == "open" and isinstance(args[0], (str, bytes)) and args[2] & os.O_ACCMODE != os.O_WRONLY:
+        opened.add(os.path.abspath(os.fsdecode(args[0])))
+sys.addaudithook(note)
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
 """
 REPORT = """
 import json, sys
@@ -46,9 +46,9 @@ print(json.dumps(sorted(modules | sys._qmdsite_opened)))
 class Executor:
     """Runs the pages of one project."""
 
-    def __init__(self, root: Path, output: Path, cache: Cache) -> None:
-        """Keep results in `cache`, for what is installed now."""
-        self.root, self.output, self.cache = root, output, cache
+    def __init__(self, root: Path, output: Path, sockets: Path, cache: Cache) -> None:
+        """Keep results in `cache`, for what is installed now, and the kernels' sockets in `sockets`."""
+        self.root, self.output, self.sockets, self.cache = root, output, sockets, cache
         versions = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
         self.environment = digest(sys.version, *versions, Path(__file__).read_bytes())
         self.kernels: set[int] = set()
@@ -69,8 +69,8 @@ class Executor:
     def run(self, page: Page) -> Outputs:
         """Run the page's cells and keep the outputs."""
         started = time.time()
-        with tempfile.TemporaryDirectory(prefix="qmdsite") as sockets:
-            outputs, files = asyncio.run(self._run(page, sockets))
+        with tempfile.TemporaryDirectory(dir=self.sockets) as folder:
+            outputs, files = self._run(page, folder)
         names = [name for name in map(self._within, files) if self._hash(name)]
         # A file that changed while the page ran may have been read before or after: such a result is not kept.
         if all((self.root / name).stat().st_mtime < started for name in names):
@@ -96,7 +96,7 @@ class Executor:
         file = self.root / name
         return digest(file.read_bytes()) if file.is_file() else None
 
-    async def _run(self, page: Page, sockets: str) -> tuple[Outputs, list[str]]:
+    def _run(self, page: Page, folder: str) -> tuple[Outputs, list[str]]:
         # Imported here: they take half a second that a render with nothing to run need not spend.
         import nbformat
         from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -108,41 +108,49 @@ class Executor:
             """Knows one kernel, which runs this interpreter, whatever is installed elsewhere."""
 
             def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+                # -P: a file in the page's folder is not taken for one of the kernel's own modules.
+                command = [sys.executable, "-P", "-c", KERNEL, "-f", "{connection_file}"]
                 return KernelSpec(argv=[*command, "--HistoryManager.enabled=False"], language="python")
 
-        cells = [None, *page.cells, None]
-        code = [WATCH, *(cell.code for cell in page.cells), REPORT]
+        code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(REPORT, False)]
         notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
-            {"cell_type": "code", "source": text, "metadata": {}, "outputs": []} for text in code
+            {"cell_type": "code", "source": text, "outputs": [], "metadata": {"tags": ["raises-exception"] * error}}
+            for text, error in code
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
-        kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{sockets}/kernel.json",
-                                         transport="ipc", ip=f"{sockets}/k")  # fmt: skip
-        client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate")
-        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": sockets, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        launch = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
-        where, pid = f"{page.path}:1: at the start", 0
+        kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{folder}/kernel.json",
+                                         transport="ipc", ip=f"{folder}/k")  # fmt: skip
+        at, pid = 0, 0
+
+        def starting(cell: Any, cell_index: int) -> None:
+            nonlocal at, pid
+            at, pid = min(cell_index, len(page.cells) - 1), kernel.provisioner.pid
+            self.kernels.add(pid)
+            if self.stopped:
+                raise FailedCell("stopped")
+
+        client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate", on_cell_start=starting)
+        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        launch: Any = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
         try:
-            async with client.async_setup_kernel(cwd=str((self.root / page.path).parent), **launch):
-                pid = kernel.provisioner.pid
-                self.kernels.add(pid)
-                for index, (cell, ready) in enumerate(zip(cells, notebook.cells, strict=True)):
-                    if self.stopped:
-                        raise FailedCell("stopped")
-                    if cell:
-                        where = f"{cell.path}:{cell.line}: {cell.name}"
-                        ready.metadata["tags"] = ["raises-exception"] if cell.options.get("error") else []
-                    await client.async_execute_cell(ready, index, store_history=bool(cell and cell.number))
-        except CellExecutionError as error:
-            raise FailedCell(ANSI.sub("", f"{where} raised {error.ename}: {error.evalue}")) from None
-        except (DeadKernelError, RuntimeError) as error:
-            died = isinstance(error, DeadKernelError)
-            why = "the kernel died: the cell ended the process, or memory ran out" if died else error
-            raise FailedCell(f"{where}: {why}") from None
+            asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
+        except Exception as error:
+            cell, line = page.cells[at], page.cells[at].line
+            if isinstance(error, CellExecutionError):
+                count = notebook.cells[at].execution_count
+                places = re.findall(rf"Cell In\[{count}\], line (\d+)", NOISE.sub("", error.traceback))
+                line = cell.start + int(places[-1]) - 1 if places else line
+                words = f" raised {error.ename}: {NOISE.sub('', error.evalue)}"
+            elif isinstance(error, DeadKernelError):
+                words = ": the kernel died: the cell ended the process, or memory ran out"
+            elif isinstance(error, nbformat.ValidationError):
+                words = f" shows what no notebook may hold: {str(error).splitlines()[0]}"
+            else:
+                words = f": the kernel failed: {type(error).__name__}: {error}"
+            raise FailedCell(f"{cell.path}:{line}: {cell.name}{words}") from None
         finally:
             self.kernels.discard(pid)
             atexit.unregister(client._cleanup_kernel)
-        outputs = [_tidy(ready.outputs) for ready in notebook.cells[1:-1]]
+        outputs = [_tidy(ready.outputs) for ready in notebook.cells[:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
 
 
@@ -157,8 +165,14 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         found: list[tuple[str, str]] = [(name, streams[name]) for name in ("stdout", "stderr") if name in streams]
         if output and output.output_type == "error":
             found.append(("error", "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"))
-        result += [{"stream": name, "text": CELL_FILE.sub("cell.py", ANSI.sub("", text))} for name, text in found]
+        result += [{"stream": name, "text": CELL_FILE.sub("cell.py", NOISE.sub("", text))} for name, text in found]
         streams = {}
         if output and output.output_type != "error":
-            result.append({"data": dict(output.data)})
+            result.append(
+                {
+                    "data": {
+                        form: "".join(data) if isinstance(data, list) else data for form, data in output.data.items()
+                    }
+                }
+            )
     return result

@@ -50,7 +50,7 @@ local function enumerate(element)
     end
   end
   if id == "" then return element end
-  if seen[id] then problem("#" .. id, "the label '" .. id .. "' is used twice on this page; labels must differ") end
+  if seen[id] then problem(id, "the label '" .. id .. "' is used twice on this page; labels must differ") end
   seen[id] = true
   if element.t == "Header" and not element.classes:includes "unnumbered" then
     for level = element.level + 1, 6 do section[level] = nil end
@@ -231,6 +231,11 @@ local function Para(para)
   return blocks
 end
 
+local function Str(text)
+  local note = text.text:match "%[%^[^%]]+%]"
+  if note then problem(note, "the footnote '" .. note .. "' is never defined") end
+end
+
 local function Raw(raw)
   if raw.format:match "html" then return end
   problem(raw.text:match "[^\n]*", "raw " .. raw.format .. " does not reach a web page; write mathematics as $$…$$")
@@ -248,5 +253,5 @@ return {
   { Inlines = Inlines },
   { Pandoc = Pandoc },
   { Cite = Cite, Span = Span, Link = Link, Image = Image, Header = Header, Para = Para, Div = Div, Figure = Figure,
-    Table = Table, CodeBlock = CodeBlock, RawBlock = Raw, RawInline = Raw },
+    Table = Table, Str = Str, CodeBlock = CodeBlock, RawBlock = Raw, RawInline = Raw },
 }

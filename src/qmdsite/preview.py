@@ -7,6 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from qmdsite.problem import BadInput, Problem
 from qmdsite.site import Site, files_of
 
 # Sent behind each page here, and never written into the site.
@@ -48,7 +49,11 @@ def versions(root: Path, output: Path) -> dict[Path, tuple[int, int]]:
 def serve(root: Path, port: int, render: Callable[[], int]) -> None:
     """Serve until interrupted; a render that fails leaves the previous site in place."""
     site = Site(root)
-    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(site.output)))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(site.output)))
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BadInput([Problem("127.0.0.1", port, f"{why}; choose another port with --port")]) from None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)", flush=True)

@@ -7,6 +7,7 @@ import html
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,13 +56,18 @@ class Site:
         self.file = Page("_quarto.yml", lines=source.read_lines(self.root, "_quarto.yml", self.problems))
         text = "\n".join(line.text for line in self.file.lines)
         self.settings = config.read(text, config.PROJECT, "_quarto.yml", 1, self.problems)
-        self.website = self.settings.get("website") or {}
-        self.project = self.settings.get("project") or {}
+        self.website = self.settings.get("website", {})
+        self.project = self.settings.get("project", {})
         self.output = self.root / os.path.normpath(self.project.get("output-dir", "_site"))
-        if not self.output.name.startswith("_") or not self.output.is_relative_to(self.root):
+        if not self.output.name.startswith("_") or self.root not in self.output.parents:
             words = "project.output-dir must be in the project, with a name that starts with '_': all in it is replaced"
             self.problems.append(self.file.problem("output-dir", words))
+        if self.output.is_symlink() or (self.output.exists() and not self.output.is_dir()):
+            words = "the site is to be written here, and this is no folder; move it"
+            self.problems.append(Problem(str(self.output.relative_to(self.root)), 1, words))
         self.judge()
+        # In a place with a short name, for the path of a socket may have about a hundred bytes.
+        self.sockets = Path(tempfile.gettempdir(), f"qmdsite-{os.getuid()}-{digest(str(self.root))[:12]}")
         self.work = self.root / ".qmdsite"
         self.work.mkdir(exist_ok=True)
         self.runs, self.htmls = Cache(self.work / "runs"), Cache(self.work / "html")
@@ -84,16 +90,20 @@ class Site:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if (self.work / "old").exists() and not self.output.exists():
                 (self.work / "old").rename(self.output)
-            for name in ("old", "new"):
-                shutil.rmtree(self.work / name, ignore_errors=True)
-            yield
+            for folder in (self.work / "old", self.work / "new", self.sockets):
+                shutil.rmtree(folder, ignore_errors=True)
+            self.sockets.mkdir(mode=0o700)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.sockets)
 
     def render(self) -> None:
         """Render the project; the old site stands until the new one is complete."""
         started = time.time()
         with self.locked():
             self.read()
-            executor = Executor(self.root, self.output, self.runs)
+            executor = Executor(self.root, self.output, self.sockets, self.runs)
             kept = {page.path: executor.kept(page) for page in self.pages.values()}
             files = self.build(executor, kept)
             self.link(files)
@@ -107,13 +117,18 @@ class Site:
     def read(self) -> None:
         """Find and read the pages, and put the listings in order."""
         shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
-        named = {pattern: set(self.root.glob(pattern)) for pattern in self.project.get("render", [])}
-        for pattern in [pattern for pattern, found in named.items() if not found]:
-            self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
+        named: set[Path] = set()
+        for pattern in self.project.get("render", []):
+            try:
+                found = set(self.root.glob(pattern))
+            except (NotImplementedError, ValueError):
+                found = set()
+            named |= found
+            if not found:
+                self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
         for file in files_of(self.root):
             name = str(file.relative_to(self.root))
-            wanted = not named or any(file in found for found in named.values())
-            if file.suffix == ".qmd" and wanted and not re.search(r"(^|/)_", name):
+            if file.suffix == ".qmd" and (not named or file in named) and not re.search(r"(^|/)_", name):
                 self.pages[name] = source.load(self.root, name, shared, self.problems)
         if not self.pages:
             self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
@@ -124,9 +139,9 @@ class Site:
         """Return the pages that a page's listing lists, in its order."""
         wanted, folder, items = page.meta["listing"], PurePosixPath(page.path).parent, list[Page]()
         for pattern in texts(wanted.get("contents")):
-            base = str(folder / pattern)
-            found = [each for each in self.pages.values() if each is not page and each not in items
-                     and (each.path.startswith(f"{base}/") or PurePosixPath(each.path).match(base))]  # fmt: skip
+            base = folder / pattern
+            others = [(each, PurePosixPath(each.path)) for each in self.pages.values() if each not in (page, *items)]
+            found = [each for each, path in others if base in path.parents or path.match(str(base))]
             if not found:
                 self.problems.append(page.problem("contents", f"the listing's contents '{pattern}' match no page"))
             items += found
@@ -187,13 +202,13 @@ class Site:
         folder = PurePosixPath(page.path).parent
         inputs: list[Path] = []
         for key in ("bibliography", "csl"):
-            base = self.root / folder if key in page.meta else self.root
-            found = [base / name for name in texts(page.options.get(key))]
-            inputs += found
-            meta |= {key: [str(file) for file in found]} if found else {}
-        if missing := [file.name for file in inputs if not file.is_file()]:
-            raise BadInput([page.problem(name, f"the file '{name}' does not exist") for name in missing])
-        text, problems = to_html(page, composition.markdown, meta, inputs, self.htmls)
+            base, owner = (folder, page) if key in page.meta else (PurePosixPath(), self.file)
+            for name in texts(page.options.get(key)):
+                if not (self.root / base / name).is_file():
+                    raise BadInput([owner.problem(key, f"the file '{name}' does not exist")])
+                meta[key] = [*meta.get(key, []), str(base / name)]
+                inputs.append(self.root / base / name)
+        text, problems = to_html(page, composition.markdown, meta, inputs, self.root, self.htmls)
         self.problems += composition.problems + problems
         beside = {str(folder / name): data for name, data in composition.files.items()}
         return {out(page.path): text.encode(), **beside}
@@ -245,7 +260,7 @@ class Site:
             "link-citations": options.get("link-citations", True),
             "reference-section-title": "References",
         }
-        for side, items in (website.get("navbar") or {}).items():
+        for side, items in website.get("navbar", {}).items():
             meta[side] = [{"text": literal(item.get("text", "")), "href": href(item.get("href", "")),
                            "here": item.get("href") == page.path} for item in items]  # fmt: skip
         if page.path in self.listings:

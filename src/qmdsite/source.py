@@ -14,7 +14,8 @@ FENCE = re.compile(r"(\s*)(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
 DIV = re.compile(r":{3,}\s*(.*?)\s*:*$")
 SHORTCODE = re.compile(r"\{\{+<\s*(\S+)\s*(.*?)\s*>\}+\}")
 INLINE = re.compile(r"(?<!`)`\{python\} +([^`]+)`")
-LABEL = re.compile(r"\{#([\w:.-]+)[ }]")
+# What may hold two dollars that open nothing, and the two dollars that do.
+DOLLARS = re.compile(r"`[^`]*`|\\.|\$[^$`]+\$|(\$\$)")
 CALLOUTS = ("note", "tip", "warning", "important", "caution")
 
 
@@ -28,10 +29,11 @@ class Line(NamedTuple):
 
 @dataclass
 class Cell:
-    """Code to run; `number` counts a page's cells from 1 and is 0 for an inline expression."""
+    """Code to run, from line `start`; `number` counts a page's cells from 1 and is 0 for an inline expression."""
 
     path: str
     line: int
+    start: int
     number: int
     code: str
     options: dict[str, Any]
@@ -64,11 +66,14 @@ class Page:
         return [part for part in self.parts if isinstance(part, Cell) and part.runs]
 
     def problem(self, words: str, text: str) -> Problem:
-        """Return a complaint about the first line that has `words`, better on their own than within others."""
-        alone = re.compile(r"(?<![\w-])" + re.escape(words) + r"(?![\w-])")
-        found = [line for line in self.lines if alone.search(line.text)]
-        found += [line for line in self.lines if words in line.text]
-        return Problem(*found[0][:2], text) if found else Problem(self.path, 1, text)
+        """Return a complaint about the first line that has `words`: as a label, on their own, or within others."""
+        name = re.escape(words)
+        # A cell that makes a reference has its name without the mark.
+        for pattern in (rf"{{#{name}[ }}]", rf"(?<![\w-]){name}(?![\w-])", name, re.escape(words.lstrip("@"))):
+            for line in self.lines:
+                if re.search(pattern, line.text):
+                    return Problem(line.path, line.number, text)
+        return Problem(self.path, 1, text)
 
 
 def read_lines(root: Path, path: str, problems: list[Problem]) -> list[Line]:
@@ -106,7 +111,7 @@ class _Scanner:
         self.root, self.page, self.problems = root, page, problems
         self.markdown: list[str] = []
         self.divs: list[Line] = []
-        self.labels: dict[str, Line] = {}
+        self.display: Line | None = None
         self.cells = 0
 
     def complain(self, line: Line, text: str) -> None:
@@ -118,11 +123,11 @@ class _Scanner:
             line = todo.popleft()
             self.page.lines.append(line)
             text = line.text.strip()
-            if text.startswith("<!--"):
-                while "-->" not in line.text and todo:
-                    self.markdown.append(line.text)
-                    line = todo.popleft()
-                self.markdown.append(line.text)
+            if self.display and (not text or FENCE.match(line.text)):
+                self.never_closed(self.display, "display mathematics", "$$")
+                self.display = None
+            if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
+                self.comment(line, todo)
             elif fence := FENCE.match(line.text):
                 self.fenced(line, fence, todo)
             elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
@@ -135,8 +140,22 @@ class _Scanner:
                 self.prose(line)
             previous = text
         for line in self.divs:
-            self.complain(line, "the div opened here is never closed; end it with ':::'")
+            self.never_closed(line, "div", ":::")
+        if self.display:
+            self.never_closed(self.display, "display mathematics", "$$")
         self.flush()
+
+    def never_closed(self, line: Line, what: str, end: str) -> None:
+        self.complain(line, f"the {what} opened here is never closed; end it with '{end}'")
+
+    def comment(self, line: Line, todo: deque[Line]) -> None:
+        opening = line
+        self.markdown.append(line.text)
+        while "-->" not in line.text.rpartition("<!--")[2]:
+            if not todo:
+                return self.never_closed(opening, "comment", "-->")
+            line = todo.popleft()
+            self.markdown.append(line.text)
 
     def flush(self) -> None:
         self.page.parts += ["\n".join(self.markdown) + "\n"]
@@ -144,11 +163,13 @@ class _Scanner:
 
     def prose(self, line: Line) -> None:
         self.shortcodes(line)
-        for label in LABEL.findall(line.text):
-            self.label(label, line)
+        if DOLLARS.findall(line.text).count("$$") % 2:
+            self.display = None if self.display else line
+        if re.search(r"(?<!`)`\{python\}", INLINE.sub("", line.text)):
+            self.complain(line, "inline code needs after '{python}' a space, and its end on the same line")
         *pieces, last = INLINE.split(line.text)
         for text, code in zip(pieces[::2], pieces[1::2], strict=True):
-            self.page.parts += ["\n".join([*self.markdown, text]), Cell(line.path, line.number, 0, code.strip(), {})]
+            self.page.parts += ["\n".join([*self.markdown, text]), Cell(*line[:2], line.number, 0, code.strip(), {})]
             self.markdown = []
         self.markdown.append(last)
 
@@ -156,11 +177,6 @@ class _Scanner:
         for name, _ in SHORTCODE.findall(line.text):
             words = "must stand alone on its line, outside code" if name == "include" else "is not supported; remove it"
             self.complain(line, f"the shortcode '{name}' {words}")
-
-    def label(self, label: str, line: Line) -> None:
-        first = self.labels.setdefault(label, line)
-        if first is not line:
-            self.complain(line, f"the label '{label}' is already used on line {first.number}; labels must differ")
 
     def included(self, line: Line, name: str) -> list[Line]:
         folder = self.root if name.startswith("/") else (self.root / line.path).parent
@@ -182,7 +198,7 @@ class _Scanner:
             self.divs.pop()
         else:
             self.divs.append(line)
-            if not re.fullmatch(r"\{.*\}|\S+", attributes):
+            if not re.fullmatch(r"\{.*\}|[^\s{}]+", attributes):
                 self.complain(line, "this is not a div; write '::: {.class}' or '::: class'")
             if previous and not previous.startswith(":::"):
                 self.complain(line, "a div must have a blank line before it, or else it is taken for text")
@@ -194,14 +210,16 @@ class _Scanner:
     def fenced(self, opening: Line, fence: re.Match[str], todo: deque[Line]) -> None:
         indent, ticks, info = fence[1], fence[2], fence[3].strip()
         body = [opening]
-        while todo and not (len(body) > 1 and self.closes(body[-1], ticks)):
+        # The opening of a cell within a block means that the block was not closed.
+        inner = re.compile(rf"\s*{ticks}+\s*\{{")
+        while todo and not (len(body) > 1 and self.closes(body[-1], ticks)) and not inner.match(todo[0].text):
             body.append(todo.popleft())
             self.shortcodes(body[-1])
             if re.search(r"# <\d+>\s*$", body[-1].text):
                 self.complain(body[-1], "code annotations are not supported; say it in a comment or below the code")
         self.page.lines += body[1:]
         if len(body) == 1 or not self.closes(body[-1], ticks):
-            self.complain(opening, f"the code block opened here is never closed; end it with '{ticks}'")
+            self.never_closed(opening, "code block", ticks)
         elif not re.match(r"\{+\w", info):
             self.markdown += [line.text for line in body]
         elif info != "{python}" or indent:
@@ -222,10 +240,9 @@ class _Scanner:
         for line in body[count:]:
             if line.text.startswith("#|"):
                 self.complain(line, "a cell option must stand above the cell's first line of code")
-        if "label" in options:
-            self.label(options["label"], next((line for line in body if line.text.startswith("#| label")), opening))
         self.flush()
         self.cells += 1
         inherited = {key: value for key, value in self.page.options.items() if key in config.CELL}
         code = "\n".join(line.text for line in body[count:]).strip("\n")
-        self.page.parts.append(Cell(opening.path, opening.number, self.cells, code, {**inherited, **options}))
+        start = next((line.number for line in body[count:] if line.text), 0)
+        self.page.parts.append(Cell(*opening[:2], start, self.cells, code, {**inherited, **options}))
