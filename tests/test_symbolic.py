@@ -14,12 +14,12 @@ from handgrad.symbolic.calculus import canonical, contract, differentiate, renam
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.torch_code import compile_torch
 
-A = array("A", n, n)
+A, x = array("A", n, n), array("x", n)
 DERIVATIONS = {f"{name} {wrt}": d for name, case in CASES.items() for wrt, d in case.derivations.items()}
 FORMULAS = {
     "linear X": (r"\frac{\partial L}{\partial X} = G W^{\mathsf{T}}", 'torch.einsum("mk,rk->mr", G, W)'),
     "linear W": (r"\frac{\partial L}{\partial W} = X^{\mathsf{T}} G", 'torch.einsum("is,ir->rs", G, X)'),
-    "linear b": (r"\frac{\partial L}{\partial b} = \mathbf{1}^{\mathsf{T}} G", "G.sum(0)"),
+    "linear b": (r"\frac{\partial L}{\partial b} = G^{\mathsf{T}} \mathbf{1}", "G.sum(0)"),
     "relu X": (r"\frac{\partial L}{\partial X} = G \odot [X > 0]", "torch.where(X > 0, G, 0)"),
     "mse X": (r"\frac{\partial L}{\partial X} = \frac{2}{n q} \left(X - T\right)", "2*(X - T)/(n*q)"),
 }
@@ -91,18 +91,26 @@ def test_the_chain_rule_goes_through_functions_of_sums():
 @pytest.mark.parametrize(
     ("latex", "definition"),
     [
-        (r"X W + \mathbf{1} b", linear),
-        (r"X W - \mathbf{1} b", define("Y", Sum(X[i, j] * W[j, k], j) - b[k], i, k)),
+        (r"X W + \mathbf{1} b^{\mathsf{T}}", linear),
+        (r"X W - \mathbf{1} b^{\mathsf{T}}", define("Y", Sum(X[i, j] * W[j, k], j) - b[k], i, k)),
         (r"G W^{\mathsf{T}} X^{\mathsf{T}}", define("Y", Sum(G[i, k] * W[j, k] * X[m, j], j, k), i, m)),
         (r"3 X W", define("Y", 3 * Sum(X[i, j] * W[j, k], j), i, k)),
         (r"\left(n + q\right) X W", define("Y", (n + q) * Sum(X[i, j] * W[j, k], j), i, k)),
         (r"\left(n + q\right) T \odot X", define("Y", (n + q) * Z[i, k] * T[i, k], i, k)),
-        (r"\mathbf{1}^{\mathsf{T}} X", define("y", Sum(X[i, j], i), j)),
+        (r"X^{\mathsf{T}} \mathbf{1}", define("y", Sum(X[i, j], i), j)),
+        (r"X \mathbf{1}", define("y", Sum(X[i, j], j), i)),
+        (r"\mathbf{1}^{\mathsf{T}} X \mathbf{1}", define("y", Sum(X[i, j], i, j))),
+        (r"x b^{\mathsf{T}}", define("Y", x[i] * b[k], i, k)),
+        (r"x^{\mathsf{T}} A x", define("y", Sum(x[i] * A[i, m] * x[m], i, m))),
+        (r"2 \operatorname{tr}\left(A\right)", define("y", 2 * Sum(A[i, i], i))),
+        (r"\operatorname{tr}\left(T X^{\mathsf{T}}\right)", define("y", Sum(Z[i, k] * T[i, k], i, k))),
+        (r"\left(G \odot X\right) W^{\mathsf{T}}", define("Y", Sum(Z[i, k] * G[i, k] * W[j, k], k), i, j)),
         (r"{A^{\mathsf{T}}}", define("Y", A[m, i], i, m)),
         (r"{A^{\mathsf{T}}}^{\odot 2}", define("Y", A[m, i] ** 2, i, m)),
         (r"2 X^{\odot 2} \odot T", define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k)),
         (None, define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k)),
-        (None, define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)),
+        (r"\left(X^{\odot 2}\right) W", define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)),
+        (None, define("Y", Sum(exp(X[i, j]) * W[j, k], j), i, k)),
         (None, define("Y", Z[i, k] + 1, i, k)),
         (None, define("Y", exp(Z[i, k]), i, k)),
         (None, define("Y", A[i, m] * KroneckerDelta(i, m), i, m)),
@@ -114,17 +122,17 @@ def test_matrix_forms_are_read_off_and_what_has_none_is_not_guessed(latex, defin
 
 
 def test_a_wrong_reading_is_refused(monkeypatch):
-    right = matrix._read
-
-    def wrong(factors, row, column):
-        scalar, (first, *rest) = right(factors, row, column)
-        return scalar, [replace(first, transposed=not first.transposed), *rest]
-
     inner = Idx("l", n)
     product = define("Y", Sum(A[i, inner] * A[inner, m], inner), i, m)
-    assert matrix.matrix_form(product) == "A A"
+    assert matrix_form(product) == "A A"
+    right = matrix._read
+
+    def wrong(*arguments):
+        reading = right(*arguments)
+        return replace(reading, chain=(reading.chain[0], reading.chain[1].turned()))
+
     monkeypatch.setattr(matrix, "_read", wrong)
-    assert matrix.matrix_form(product) is None
+    assert matrix_form(product) is None
 
 
 def test_the_letters_of_the_entry_may_be_summed_over_in_the_definition():
@@ -167,6 +175,16 @@ def test_equal_sums_compare_equal_whatever_their_letters():
     assert canonical(Sum(i * k**2, i, k)) != canonical(Sum(k * i**2, i, k))
     first = Idx("_0", n)
     assert canonical(X[first, j] * Sum(Z[i, k], i)) != canonical(Sum(X[i, j] * Z[i, k], i))
+
+
+def test_sums_are_split_and_products_expanded_to_compare():
+    assert canonical(Sum((Z[i, k] - T[i, k]) ** 2, k)) == canonical(
+        Sum(Z[i, k] ** 2, k) - 2 * Sum(Z[i, s] * T[i, s], s) + Sum(T[i, k] ** 2, k)
+    )
+    assert canonical(exp(Z[i, k]) / Sum(exp(Z[i, s]), s)) == canonical(
+        exp(Z[i, k]) / Sum(exp(Z[i, Idx("t", q)]), Idx("t", q))
+    )
+    assert canonical(Sum(b[k] + 1, k)) == canonical(Sum(b[s], s) + q)
 
 
 def test_a_sum_over_an_index_that_does_not_occur_multiplies():

@@ -179,17 +179,25 @@ def contract(value: Expr) -> Expr:
     return Add(*(_rebuild(_select(term)) for term in terms(value)))
 
 
-def canonical(value: Expr) -> Expr:
-    """Return `contract(value)` with the summed indices renamed so that equal sums of products are equal objects."""
-    renamed = []
+def canonical(value: Expr, depth: int = 0) -> Expr:
+    """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects."""
+    parts = []
     for factors, dummies in terms(contract(value)):
-        by_size = sorted(dummies, key=lambda dummy: sympy.default_sort_key(size(dummy)))
-        names = [_canonical(place, size(dummy)) for place, dummy in enumerate(by_size)]
-        renamings = (dict(zip(order, names, strict=True)) for order in permutations(dummies))
-        fitting = (renaming for renaming in renamings if all(size(old) == size(new) for old, new in renaming.items()))
-        products = [rename(Mul(*factors), renaming) for renaming in fitting]
-        renamed.append(_sum(min(products, key=sympy.default_sort_key), names))
-    return sympy.expand(Add(*renamed))
+        for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
+            used = [dummy for dummy in dummies if dummy in free_indices(summand)]
+            used.sort(key=lambda dummy: sympy.default_sort_key(size(dummy)))
+            names = [_canonical_index(depth, place, size(dummy)) for place, dummy in enumerate(used)]
+            renamings = (dict(zip(order, names, strict=True)) for order in permutations(used))
+            fitting = (names for names in renamings if all(size(old) == size(new) for old, new in names.items()))
+            first = min((rename(summand, renaming) for renaming in fitting), key=sympy.default_sort_key)
+            parts.append(_sum(first, names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
+    return sympy.expand(Add(*parts))
+
+
+def _canonical_inside(value: Expr, depth: int) -> Expr:
+    if isinstance(value, Sum):
+        return canonical(value, depth + 1)
+    return value.func(*(_canonical_inside(part, depth) for part in value.args)) if value.has(Sum) else value
 
 
 def terms(value: Expr) -> list["Term"]:
@@ -226,8 +234,8 @@ def free_indices(value: Expr) -> set[Idx]:
 
 
 @cache
-def _canonical(place: int, extent: Expr) -> Idx:
-    return Idx(Dummy(f"_{place}", integer=True), extent)
+def _canonical_index(depth: int, place: int, extent: Expr) -> Idx:
+    return Idx(Dummy(f"_{depth}{place}", integer=True), extent)
 
 
 def _freshened(value: Expr) -> Expr:

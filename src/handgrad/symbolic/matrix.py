@@ -1,110 +1,152 @@
 """Reading a matrix expression off an index expression, with the proof that both are the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S, Sum
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, Iverson, canonical, free_indices, size, terms
+from handgrad.symbolic.calculus import Definition, Iverson, Term, canonical, free_indices, rename, size, terms
 from handgrad.symbolic.notation import entrywise, joined, latex, scaled
 
 
 def matrix_form(definition: Definition) -> str | None:
-    """Return LaTeX of a matrix expression equal to a defined vector or matrix, or None where there is none.
+    """Return LaTeX of a matrix expression equal to a defined number, vector or matrix, or None where there is none.
 
-    A sum of products is read as matrix products, transposes and products with ones; the entries of what was read are
-    expanded to index notation again and compared, so a wrong reading is refused. A vector counts as a row. A sum of
-    products of entries that all stand at the defined place is written without indices, ⊙ being the entrywise product.
+    A sum of products is read as matrix products, transposes, products with ones (sums over rows or columns) and traces;
+    the entries of what was read are expanded to index notation again and compared, so a wrong reading is refused.
+    A vector is a column. A sum of products of entries that all stand at the defined place is written without indices,
+    ⊙ being the entrywise product.
     """
-    if not 1 <= len(definition.indices) <= 2:
+    value, indices = definition.value, definition.indices
+    if len(indices) > 2 or any(len(entry.indices) > 2 for entry in value.atoms(Indexed)) or not value.has(Indexed):
         return None
-    if _is_entrywise(definition):
-        return entrywise(definition.value, definition.indices)
-    if any(len(entry.indices) > 2 for entry in definition.value.atoms(Indexed)):
-        return None
-    row, column = (None, *definition.indices) if len(definition.indices) == 1 else definition.indices
-    readings = [_read(factors, row, column) for factors, _ in terms(definition.value)]
-    if not all(chain and not free_indices(scalar) for scalar, chain in readings):
-        return None
-    readings.sort(key=lambda reading: any(factor.base is None for factor in reading[1]))
-    entries = Add(*(scalar * _entry(chain, row, column) for scalar, chain in readings))
-    if canonical(entries) != canonical(definition.value):
-        return None
-    return joined([scaled(scalar, " ".join(factor.latex for factor in chain)) for scalar, chain in readings])
+    if indices and _is_entrywise(value, indices):
+        return entrywise(value, indices)
+    row, column = (*indices, None, None)[:2]
+    for blocks in (_each_factor, _grouped_by_place):
+        readings = [_read(term, row, column, blocks) for term in terms(value)]
+        found = [reading for reading in readings if reading]
+        entries = (reading.scalar * reading.entry(row, column) for reading in found)
+        if len(found) == len(readings) and canonical(Add(*entries)) == canonical(value):
+            found.sort(key=lambda reading: any(block.value == 1 for block in reading.chain))
+            return joined([scaled(reading.scalar, reading.latex) for reading in found])
+    return None
 
 
-def _is_entrywise(definition: Definition) -> bool:
-    """Say whether the value is made of entries at the defined place by sums, products, powers, numbers and brackets."""
+@dataclass(frozen=True)
+class _Block:
+    """A factor of a matrix product from one index to another; None is the only index of an axis of size 1."""
+
+    value: Expr
+    left: Idx | None
+    right: Idx | None
+
+    @property
+    def latex(self) -> str:
+        if isinstance(self.value, Indexed):
+            indices = tuple(index for index in (self.left, self.right) if index is not None)
+            turned = self.value.indices != indices if len(indices) == 2 else self.left is None
+            return str(latex(self.value.base.label)) + "^{\\mathsf{T}}" * turned
+        if self.value == 1:
+            return "\\mathbf{1}" + "^{\\mathsf{T}}" * (self.left is None)
+        indices = tuple(index for index in (self.left, self.right) if index is not None)
+        return f"\\left({entrywise(self.value, indices)}\\right)" + "^{\\mathsf{T}}" * (self.left is None)
+
+    def turned(self) -> "_Block":
+        return _Block(self.value, self.right, self.left)
+
+    def entry(self, row: Idx | None, column: Idx | None) -> Expr:
+        renaming = {old: new for old, new in ((self.left, row), (self.right, column)) if old is not None}
+        return rename(self.value, renaming)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A number times a matrix product, or the trace of one."""
+
+    scalar: Expr
+    chain: tuple[_Block, ...]
+    trace: bool
+
+    @property
+    def latex(self) -> str:
+        product = " ".join(block.latex for block in self.chain)
+        return f"\\operatorname{{tr}}\\left({product}\\right)" if self.trace else product
+
+    def entry(self, row: Idx | None, column: Idx | None) -> Expr:
+        """Expand the (row, column) entry, by the definitions of the matrix product and of the trace."""
+        inner = [block.right and Idx(f"_m{place}", size(block.right)) for place, block in enumerate(self.chain)]
+        if self.trace:
+            row = inner[-1]
+        else:
+            inner[-1] = column
+        stops = zip(self.chain, [row, *inner[:-1]], inner, strict=True)
+        product = Mul(*(block.entry(left, right) for block, left, right in stops))
+        summed = [index for index in inner if index is not None and (self.trace or index is not column)]
+        return Sum(product, *summed) if summed else product
+
+
+def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[..., list[_Block]]) -> _Reading | None:
+    """Follow the indices from row to column through the factors; None if that does not use each factor once."""
+    scalar = Mul(*(factor for factor in term.factors if not factor.has(Indexed)))
+    rest = blocks([factor for factor in term.factors if factor.has(Indexed)])
+    ends = [end for block in rest for end in (block.left, block.right)]
+    if not rest or free_indices(scalar) or any(len(free_indices(block.value)) > 2 for block in rest):
+        return None
+    trace = row is column is None and all(end is not None and ends.count(end) == 2 for end in ends)
+    start = at = rest[0].left if trace else row
+    chain: list[_Block] = []
+    while rest:
+        following = next((block for block in rest if at in (block.left, block.right)), None)
+        if following:
+            rest.remove(following)
+            chain.append(following if following.left == at else following.turned())
+        elif chain and chain[-1].value == 1:
+            return None
+        else:
+            # No factor starts here: a sum over this axis, or a repetition along it, is a product with ones.
+            chain.append(_Block(S.One, at, None if at is not None else rest[0].left))
+        at = chain[-1].right
+    stop = start if trace else column
+    if at != stop:
+        chain.append(_Block(S.One, at, stop))
+    return _Reading(scalar, tuple(chain), trace)
+
+
+def _each_factor(factors: list[Expr]) -> list[_Block]:
+    return [_Block(factor, *(*factor.indices, None)[:2]) for factor in factors if isinstance(factor, Indexed)]
+
+
+def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
+    """Multiply what stands at the same place entry by entry."""
+    places: dict[frozenset[Idx], list[Expr]] = {}
+    for factor in factors:
+        places.setdefault(frozenset(free_indices(factor)), []).append(factor)
+    blocks = []
+    for place, group in places.items():
+        value, indices = Mul(*group), tuple(sorted(place, key=str))
+        if len(group) == 1 and isinstance(value, Indexed):
+            blocks += _each_factor(group)
+        elif _is_entrywise(value, indices):
+            blocks.append(_Block(value, *(*indices, None)[:2]))
+        else:
+            return []
+    return blocks
+
+
+def _is_entrywise(value: Expr, indices: tuple[Idx, ...]) -> bool:
+    """Say whether the value is made of entries at one place by sums, products, powers, numbers and brackets."""
 
     def fits(value: Expr) -> bool:
         if not value.has(Indexed):
             return not free_indices(value)
         if isinstance(value, Indexed):
-            return len(value.indices) == len(definition.indices) and {*value.indices} == {*definition.indices}
+            return len(value.indices) == len(indices) and {*value.indices} == {*indices}
         if isinstance(value, Add):
             return all(fits(term) and term.has(Indexed) for term in value.args)
         if isinstance(value, Pow):
             return fits(value.base) and value.exp.is_number
         return isinstance(value, (Mul, Iverson, Boolean)) and all(map(fits, value.args))
 
-    value = definition.value
     return bool(value.has(Indexed)) and not value.has(KroneckerDelta, Sum) and fits(value)
-
-
-@dataclass(frozen=True)
-class _Factor:
-    """A factor of a matrix product: an array (a vector is a row), or ones where `base` is None; maybe transposed."""
-
-    base: Any
-    transposed: bool
-    inner: Idx | None  # the index that the next factor starts with; None is the only index of an axis of size 1
-
-    @property
-    def latex(self) -> str:
-        return ("\\mathbf{1}" if self.base is None else latex(self.base.label)) + "^{\\mathsf{T}}" * self.transposed
-
-    def entry(self, row: Idx | None, column: Idx | None) -> Expr:
-        if self.base is None:
-            return S.One
-        indices = (column, row) if self.transposed else (row, column)
-        return self.base[tuple(index for index in indices if index is not None)]
-
-
-def _read(factors: tuple[Expr, ...], row: Idx | None, column: Idx | None) -> tuple[Expr, list[_Factor]]:
-    """Follow the indices from row to column through the factors; an empty chain if that does not use each once."""
-    scalar = Mul(*(factor for factor in factors if not factor.has(Indexed)))
-    rest = [factor for factor in factors if factor.has(Indexed)]
-    chain: list[_Factor] = []
-    at = row
-    while rest:
-        following = next((f for f in rest if isinstance(f, Indexed) and at in _ends(f)), None)
-        if following is None:
-            # No factor starts here: a sum over this axis, or a repetition along it, is a product with ones.
-            start = None if at is not None else next((f.indices[0] for f in rest if isinstance(f, Indexed)), None)
-            if chain and chain[-1].base is None:
-                return scalar, []
-            chain.append(_Factor(None, transposed=at is None, inner=start))
-            at = start
-            continue
-        rest.remove(following)
-        left, right = _ends(following)
-        transposed = left != at
-        at = left if transposed else right
-        chain.append(_Factor(following.base, transposed, at))
-    if at != column:
-        chain.append(_Factor(None, transposed=at is None, inner=column))
-    return scalar, chain
-
-
-def _ends(value: Indexed) -> tuple[Idx | None, ...]:
-    return (None, *value.indices) if len(value.indices) == 1 else tuple(value.indices)
-
-
-def _entry(chain: list[_Factor], row: Idx | None, column: Idx | None) -> Expr:
-    """Expand the (row, column) entry of the product, by the definition of the matrix product."""
-    dummies = [factor.inner and Idx(f"_m{place}", size(factor.inner)) for place, factor in enumerate(chain[:-1])]
-    stops = [row, *dummies, column]
-    product = Mul(*(factor.entry(a, b) for factor, a, b in zip(chain, stops[:-1], stops[1:], strict=True)))
-    summed = [dummy for dummy in dummies if dummy is not None]
-    return Sum(product, *summed) if summed else product
