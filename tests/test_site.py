@@ -280,7 +280,7 @@ def test_options_hide_what_they_name(tour: Project) -> None:
         '<details class="code-fold"><summary>Show it</summary>',
         "<title>One &amp; only – Small &amp; plain</title>",
         '<meta name="description" content="The first">',
-        '<a rel="next" href="../two/index.html">',
+        '<a href="../two/index.html" rel="next">Two</a>',
     ],
 )
 def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
@@ -303,7 +303,7 @@ def test_blocks_read_as_quarto_words_them(tour: Project, words: str) -> None:
 def test_links_between_sources_become_links_between_pages(tour: Project) -> None:
     page = tour.html("posts/two/index")
     assert 'href="../one/index.html#sec-first"' in page
-    assert '<a rel="prev" href="../one/index.html">' in page
+    assert '<a href="../one/index.html" rel="prev">One &amp; <em>only</em></a>' in page
     assert ".qmd" not in page
 
 

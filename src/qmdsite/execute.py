@@ -51,7 +51,7 @@ class Executor:
         self.root, self.output, self.sockets, self.cache = root, output, sockets, cache
         versions = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
         self.environment = digest(sys.version, *versions, Path(__file__).read_bytes())
-        self.kernels: set[int] = set()
+        self.kernels: dict[str, int] = {}
         self.stopped = False
 
     def key(self, page: Page) -> str:
@@ -81,7 +81,7 @@ class Executor:
     def stop(self) -> None:
         """Kill the kernels that run and start no other."""
         self.stopped = True
-        for pid in list(self.kernels):
+        for pid in list(self.kernels.values()):
             os.kill(pid, signal.SIGKILL)
 
     def _within(self, file: str) -> str:
@@ -119,12 +119,9 @@ class Executor:
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
         kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{folder}/kernel.json",
                                          transport="ipc", ip=f"{folder}/k")  # fmt: skip
-        at, pid = 0, 0
 
         def starting(cell: Any, cell_index: int) -> None:
-            nonlocal at, pid
-            at, pid = min(cell_index, len(page.cells) - 1), kernel.provisioner.pid
-            self.kernels.add(pid)
+            self.kernels[page.path] = kernel.provisioner.pid
             if self.stopped:
                 raise FailedCell("stopped")
 
@@ -134,6 +131,7 @@ class Executor:
         try:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
         except Exception as error:
+            at = min(max(client.code_cells_executed, 1), len(page.cells)) - 1
             cell, line = page.cells[at], page.cells[at].line
             if isinstance(error, CellExecutionError):
                 count = notebook.cells[at].execution_count
@@ -148,7 +146,7 @@ class Executor:
                 words = f": the kernel failed: {type(error).__name__}: {error}"
             raise FailedCell(f"{cell.path}:{line}: {cell.name}{words}") from None
         finally:
-            self.kernels.discard(pid)
+            self.kernels.pop(page.path, None)
             atexit.unregister(client._cleanup_kernel)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))

@@ -16,24 +16,18 @@ local function kind(id) return id:match "^(%l+)%-" end
 local function named(id) return NAMES[kind(id)] .. "\u{a0}" .. number[id] end
 local function inlines(blocks) return pandoc.utils.blocks_to_inlines(blocks) end
 
--- The label of an equation follows it as the text '{#eq-x}'. Each display gets a span, which scrolls if it is wide.
+-- Each display gets a span, which scrolls if it is wide. The label of an equation follows it as the text '{#eq-x}'.
 local function Inlines(list)
-  local result = pandoc.List()
-  for _, inline in ipairs(list) do
-    local id, rest = (inline.text or ""):match "^{#(eq%-[%w_.:-]+)}(.*)$"
-    local last = #result
-    if id and last > 0 and (result[last].t == "Space" or result[last].t == "SoftBreak") then last = last - 1 end
-    if id and last > 0 and result[last].t == "Span" and result[last].classes[1] == "equation" then
-      result[last].identifier = id
-      for _ = last + 1, #result do result:remove() end
-      result:insert(pandoc.Str(rest))
-    elseif inline.t == "Math" and inline.mathtype == "DisplayMath" then
-      result:insert(pandoc.Span({ inline }, { class = "equation" }))
-    else
-      result:insert(inline)
+  for i = #list, 1, -1 do
+    local id, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)}(.*)$"
+    local at = not id and i or list[i - 1] and list[i - 1].text and i - 1 or i - 2
+    if list[at] and list[at].mathtype == "DisplayMath" then
+      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }))
+      if id then list[i] = pandoc.Str(rest) end
+      for _ = at + 1, i - 1 do list:remove(at + 1) end
     end
   end
-  return result
+  return list
 end
 
 -- Whether a div's headings are titles, of it or of its tabs, and so no sections of the text.

@@ -216,15 +216,12 @@ class Site:
     def context(self, page: Page) -> dict[str, Any]:
         """Return all that the template shows around the page's body, as pandoc's metadata."""
 
-        def href(target: str) -> str:
-            path, mark, fragment = target.partition("#")
-            if re.match(r"[a-z][a-z0-9+.-]*:", target) or not path:
-                return literal(target)
-            if path.endswith(".qmd") and path not in self.pages:
-                words = f"the link to '{path}' leads nowhere: there is no such page"
-                self.problems.append(self.file.problem(path, words))
-            target = out(path) if path.endswith(".qmd") else path
-            return literal(os.path.relpath(target, PurePosixPath(page.path).parent) + mark + fragment)
+        def relative(target: str) -> str:
+            return os.path.relpath(target, PurePosixPath(page.path).parent)
+
+        def link(text: str, target: str, attributes: str = "") -> str:
+            elsewhere = re.match(r"[a-z][a-z0-9+.-]*:|#", target)
+            return f"[{text}](<{target if elsewhere else relative(target)}>){attributes}"
 
         def date(each: Page, name: str) -> str:
             try:
@@ -237,23 +234,25 @@ class Site:
 
         def shown(each: Page) -> dict[str, Any]:
             home = next(iter(self.listings), "index.qmd")
-            names = each.meta.get("categories", [])
-            tags = [{"text": literal(name), "href": href(f"{home}#category={name}")} for name in names]
-            authors = [literal(name) for name in texts(each.options.get("author"))]
-            about: dict[str, Any] = {"href": href(each.path), "author": authors, "categories": tags}
+            about: dict[str, Any] = {"link": link(each.meta["title"], each.path)}
+            about["author"] = [literal(name) for name in texts(each.options.get("author"))]
+            about["categories"] = [
+                link(literal(name), f"{home}#category={name}") for name in each.meta.get("categories", [])
+            ]
             about |= {key: each.meta[key] for key in ("title", "subtitle", "description") if key in each.meta}
             return about | {key: date(each, key) for key in ("date", "date-modified") if key in each.meta}
 
         options, website = page.options, self.website
+        brand = literal(website.get("title", ""))
         order = next(iter(self.listings.values()), [])
         css = [f"{LIBS}/site.css", *texts(config.flat(self.settings).get("css"))]
         meta = shown(page) | {
             "lang": options.get("lang", "en"),
             "description-meta": literal(page.meta.get("description", website.get("description", ""))),
-            "site-title": literal(website.get("title", "")),
-            "home": href("index.qmd") if "index.qmd" in self.pages else "",
-            "libs": href(LIBS),
-            "css": [href(name) for name in css],
+            "site-title": brand,
+            "brand": link(brand, "index.qmd", "{.brand}") if "index.qmd" in self.pages else f"[{brand}]{{.brand}}",
+            "libs": literal(relative(LIBS)),
+            "css": [literal(relative(name)) for name in css],
             "toc-title": literal(options.get("toc-title", "On this page")),
             "footer": website.get("page-footer", ""),
             "number-sections": options.get("number-sections", False),
@@ -261,10 +260,11 @@ class Site:
             "reference-section-title": "References",
         }
         for side, items in website.get("navbar", {}).items():
-            meta[side] = [{"text": literal(item.get("text", "")), "href": href(item.get("href", "")),
-                           "here": item.get("href") == page.path} for item in items]  # fmt: skip
+            here = {page.path: '{aria-current="page"}'}
+            targets = [(literal(item.get("text", "")), item.get("href", "")) for item in items]
+            meta[side] = [link(text, target, here.get(target, "")) for text, target in targets]
         if page.path in self.listings:
-            fields = [*page.meta["listing"].get("fields", FIELDS), "title", "href"]
+            fields = [*page.meta["listing"].get("fields", FIELDS), "link"]
             meta["listing"] = {"id": page.meta["listing"].get("id", "listing-listing"), "items": [
                 {key: value for key, value in shown(each).items() if key in fields}
                 | {"tags": literal("|".join(each.meta.get("categories", [])))} for each in self.listings[page.path]
@@ -272,7 +272,7 @@ class Site:
         if website.get("page-navigation") and page in order:
             at = order.index(page)
             near = [(rel, i) for rel, i in (("prev", at - 1), ("next", at + 1)) if 0 <= i < len(order)]
-            meta["neighbours"] = [{"rel": rel, **shown(order[i])} for rel, i in near]
+            meta["neighbours"] = [link(order[i].meta["title"], order[i].path, f"{{rel={rel}}}") for rel, i in near]
         return {key: value for key, value in meta.items() if value not in ("", [])}
 
     def link(self, files: dict[str, bytes]) -> None:
@@ -301,9 +301,14 @@ class Site:
                     continue
                 name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
                 name = f"{name}/index.html" if f"{name}/index.html" in texts_ else name
-                written = re.sub(r"\.html$", ".qmd", target)
                 if not take(name):
-                    self.problems.append(page.problem(written, f"'{written}' leads nowhere: there is no such file"))
+                    # A link of the navbar stands in the settings, written from the project's folder.
+                    written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
+                    places = (
+                        (each, words) for each, words in ((page, written), (self.file, rooted)) if each.has(words)
+                    )
+                    owner, words = next(places, (page, written))
+                    self.problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
                 elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
                     words = f"'#{fragment}' leads nowhere: {name} has no such place"
                     self.problems.append(page.problem(fragment, words))
@@ -321,10 +326,9 @@ class Site:
         for name, data in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(data)
-        if not self.output.exists():
-            new.rename(self.output)
-        elif not _exchanged(new, self.output):
-            self.output.rename(old)
+        if not _exchanged(new, self.output):
+            if self.output.exists():
+                self.output.rename(old)
             new.rename(self.output)
         for rest in (new, old):
             shutil.rmtree(rest, ignore_errors=True)

@@ -41,7 +41,7 @@ class Cell:
     @property
     def runs(self) -> bool:
         """Whether the cell is executed, not only shown."""
-        return bool(self.code) and bool(self.options.get("eval", True))
+        return bool(self.code.strip() and self.options.get("eval", True))
 
     @property
     def name(self) -> str:
@@ -64,6 +64,10 @@ class Page:
     def cells(self) -> list[Cell]:
         """The cells and inline expressions that are run."""
         return [part for part in self.parts if isinstance(part, Cell) and part.runs]
+
+    def has(self, words: str) -> bool:
+        """Return whether a line has the words."""
+        return any(words in line.text for line in self.lines)
 
     def problem(self, words: str, text: str) -> Problem:
         """Return a complaint about the first line that has `words`: as a label, on their own, or within others."""
