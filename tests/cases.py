@@ -8,17 +8,17 @@ from sympy import Piecewise
 from torch.nn import functional
 
 from handgrad import Layer, Linear, MSELoss, Receipt, ReLU, check_layer
-from handgrad.symbolic import Definition, Derivation, Idx, Sum, array, define, sizes, vjp
+from handgrad.symbolic import Definition, Derivation, Sum, array, define, indices, mean, sizes, vjp
 
 n, p, q = sizes("n p q")
-i, j, k = Idx("i", n), Idx("j", p), Idx("k", q)
-m, r, s = Idx("m", n), Idx("r", p), Idx("s", q)
-X, W, b, G = array("X", n, p), array("W", p, q), array("b", q), array("G", n, q)
-Z, T = array("X", n, q), array("T", n, q)
+i, j, k = indices("i:n j:p k:q")
+m, r, s = indices("m:n r:p s:q")
+X, W, b, G = array("X", i, j), array("W", j, k), array("b", k), array("G", i, k)
+Z, T = array("X", i, k), array("T", i, k)
 
 linear = define("Y", Sum(X[i, j] * W[j, k], j) + b[k], i, k)
 relu = define("Y", Piecewise((Z[i, k], Z[i, k] > 0), (0, True)), i, k)
-mse = define("L", Sum((Z[i, k] - T[i, k]) ** 2, i, k) / (n * q))
+mse = define("L", mean((Z[i, k] - T[i, k]) ** 2, i, k))
 
 
 @dataclass(frozen=True)

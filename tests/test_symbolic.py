@@ -141,6 +141,12 @@ def test_the_letters_of_the_entry_may_be_summed_over_in_the_definition():
     assert r"\sum_{j'} X_{ij'} \delta_{jj'}" in derivation.steps[2].latex
 
 
+def test_an_array_is_differentiated_by_an_entry_with_letters_of_its_own():
+    assert vjp(linear, W).result.value == DERIVATIONS["linear W"].result.value
+    assert vjp(linear, b, G).steps[-1].latex == DERIVATIONS["linear b"].steps[-1].latex
+    assert jacobian(relu, Z).result.indices[2:] == (Idx("r", n), Idx("s", q))
+
+
 def test_a_delta_selects_only_over_the_range_it_was_summed_over():
     other = Idx("o", q)
     assert contract(Sum(Z[i, k] * KroneckerDelta(k, s), k)) == Z[i, s]
@@ -207,8 +213,7 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies():
         ("index m has a meaning already", lambda: vjp(define("L", Sum(A[i, Idx("o", n)], i, Idx("o", n))), A[m, m])),
         ("index m runs over n values, the axis has q", lambda: vjp(linear, b[m], G)),
         ("held fixed, so it cannot be X too", lambda: vjp(relu, Z[m, s], Z)),
-        ("Y is an array", lambda: vjp(linear, W[r, s])),
-        ("no entry of an array", lambda: vjp(linear, array("a"), G)),
+        ("a is no array and no entry", lambda: vjp(linear, array("a"), G)),
         ("give every size a number; there is none for p, q", lambda: DERIVATIONS["linear W"].entries(n=2)),
     ],
 )

@@ -1,18 +1,17 @@
 """Derivations in index notation, for every size at once: define, differentiate, contract, read off, compile.
 
-    n, p, q = sizes("n p q")
-    i, j, k, r, s = Idx("i", n), Idx("j", p), Idx("k", q), Idx("r", p), Idx("s", q)
-    X, W, G = array("X", n, p), array("W", p, q), array("G", n, q)
+    i, j, k = indices("i:n j:p k:q")
+    X, W = array("X", i, j), array("W", j, k)
     Y = define("Y", Sum(X[i, j] * W[j, k], j), i, k)
-    vjp(Y, W[r, s], G)            # the steps, as a post shows them; the last is  dL/dW = Xᵀ G
-    vjp(Y, W[r, s], G).compile()  # torch.einsum("is,ir->rs", G, X)
+    vjp(Y, W)            # the steps, as a post shows them; the last is  dL/dW = Xᵀ G
+    vjp(Y, W).compile()  # torch.einsum("is,ir->rs", G, X)
 
 Indices count from 0, as torch's do. Nothing here imports torch until a formula is compiled.
 """
 
 from sympy import Idx, Sum
 
-from handgrad.symbolic.calculus import Definition, Iverson, array, define, integers, sizes
+from handgrad.symbolic.calculus import Definition, Iverson, array, define, expand, indices, integers, mean, sizes
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.notation import Markdown
 
@@ -25,8 +24,11 @@ __all__ = [
     "Sum",
     "array",
     "define",
+    "expand",
+    "indices",
     "integers",
     "jacobian",
+    "mean",
     "sizes",
     "vjp",
 ]

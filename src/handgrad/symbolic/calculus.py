@@ -24,14 +24,27 @@ def integers(names: str) -> tuple[Symbol, ...]:
     return tuple(Symbol(name, integer=True) for name in names.split())
 
 
-def array(name: str, *shape: Expr, integer: bool = False) -> Any:
-    """Return a real array, to be indexed as `X[i, j]`, or one of whole numbers; without a shape, a real number.
+def indices(names: str) -> tuple[Idx, ...]:
+    """Return indices with their ranges: `i, k = indices("i:n k:q")` run from 0 to n - 1 and from 0 to q - 1."""
+    pairs = (name.partition(":") for name in names.split())
+    return tuple(Idx(index, sizes(extent)[0]) for index, _, extent in pairs)
 
-    An index may also be a sum of indices and whole numbers, `X[stride * i + a]`, or an entry of an array of whole
-    numbers, `X[i, t[i]]`. Outside its axes an array is 0.
+
+def array(name: str, *shape: Expr, integer: bool = False) -> Any:
+    """Return a real array, to be indexed as `X[i, j]`; without a shape, a real number.
+
+    An axis is given by its size, or by an index that runs over it. An entry's index may also be a sum of indices and
+    whole numbers, `X[stride * i + a]`, or an entry of an array of whole numbers, `X[i, t[i]]`. Outside its axes an
+    array is 0.
     """
     kind = {"integer": True} if integer else {"real": True}
-    return IndexedBase(name, shape=shape, **kind) if shape else Symbol(name, **kind)
+    extents = tuple(size(axis) if isinstance(axis, Idx) else axis for axis in shape)
+    return IndexedBase(name, shape=extents, **kind) if shape else Symbol(name, **kind)
+
+
+def mean(value: Expr, *over: Idx) -> Expr:
+    """Return the mean of `value` over the ranges of some indices."""
+    return Sum(value, *over) / Mul(*map(size, over))
 
 
 class Iverson(sympy.Function):  # type: ignore[misc]

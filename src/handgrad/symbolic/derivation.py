@@ -5,9 +5,21 @@ from itertools import product
 from typing import Any
 
 import sympy
-from sympy import Expr, Idx, Indexed, Sum, Symbol
+from sympy import Expr, Idx, Indexed, IndexedBase, Sum, Symbol
 
-from handgrad.symbolic.calculus import Definition, contract, define, differentiate, rename, require_fitting, size, sizes
+from handgrad.symbolic.calculus import (
+    Definition,
+    Name,
+    array,
+    contract,
+    define,
+    differentiate,
+    expand,
+    rename,
+    require_fitting,
+    size,
+    sizes,
+)
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -73,15 +85,16 @@ class Derivation:
         return self.show().text
 
 
-def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivation:
-    """Derive dL/d(entry) from G = dL/d(output), for any L that depends on `entry` through `output` alone.
+def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
+    """Derive dL/d(wrt) from G = dL/d(output), for any L that depends on `wrt` through `output` alone.
 
-    Without `grad_output`, L is the output itself, which must be a scalar. ValueError if the letters of `entry` are used
-    in the output already, or `grad_output` is the array that `entry` belongs to.
+    `wrt` is an array, or one of its entries if you want to choose the letters. `grad_output` is the array G; one of
+    that name if none is given, but if the output is a number, L is then the output itself. ValueError if the letters
+    of an entry are used in the output already, or `grad_output` is the array that is differentiated.
     """
-    _require_apart(output, entry)
+    entry = _entry(output, wrt)
     if grad_output is None and output.indices:
-        raise ValueError(f"{output.name} is an array: its derivative needs the grad_output of {output.entry}")
+        grad_output = array("G", *output.indices)
     if grad_output == entry.base:
         raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {entry.base.label} too")
     if grad_output is None:
@@ -100,20 +113,29 @@ def vjp(output: Definition, entry: Indexed, grad_output: Any = None) -> Derivati
     return replace(derivation, steps=(*derivation.steps, last))
 
 
-def jacobian(output: Definition, entry: Indexed) -> Derivation:
-    """Derive d(output)/d(entry): an array with the indices of both, whose letters must differ."""
-    _require_apart(output, entry)
+def jacobian(output: Definition, wrt: Any) -> Derivation:
+    """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
+    entry = _entry(output, wrt)
     name = derivative(latex(output.entry), latex(entry))
     return _derive(output, entry, output.value, name, output.indices + entry.indices, [])
 
 
-def _require_apart(output: Definition, entry: Indexed) -> None:
-    if not isinstance(entry, Indexed):
-        raise TypeError(f"{entry} is no entry of an array: differentiate with respect to one such as X[m, s]")
-    require_fitting(entry)
-    clash = [index for index in entry.indices if index in output.indices or entry.indices.count(index) > 1]
-    if clash:
-        raise ValueError(f"{entry}: index {clash[0]} has a meaning already; give the entry letters of its own")
+def _entry(output: Definition, wrt: Any) -> Indexed:
+    """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
+    if isinstance(wrt, IndexedBase):
+        used = {index.label.name for index in (expand(output.value)).atoms(Idx)} | {
+            i.label.name for i in output.indices
+        }
+        letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
+        return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
+    if not isinstance(wrt, Indexed):
+        raise TypeError(
+            f"{wrt} is no array and no entry of one, such as X[m, s]: it cannot be differentiated with respect to"
+        )
+    require_fitting(wrt)
+    if clash := [index for index in wrt.indices if index in output.indices or wrt.indices.count(index) > 1]:
+        raise ValueError(f"{wrt}: index {clash[0]} has a meaning already; give the entry letters of its own")
+    return wrt
 
 
 def _derive(
@@ -121,8 +143,9 @@ def _derive(
 ) -> Derivation:
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
+    inner = [name.definition for name in sorted(output.value.atoms(Name), key=lambda name: name.dummy_index)]
     steps = [
-        Step("definition", f"{latex(output.entry)} = {latex(output.value)}"),
+        *(Step("definition", f"{latex(used.entry)} = {latex(used.value)}") for used in [*inner, output]),
         *rules,
         Step("differentiate", f"{name} = {latex(differentiated)}"),
     ]
