@@ -151,6 +151,7 @@ Noted.[beside the text]{.aside}
     + cell("raise SystemExit('never run')", "eval: false")
     + cell("print('$$\\nG\\n$$ {#eq-asis}\\n\\nand **bold**')", "output: asis")
     + cell("from IPython.display import Markdown, HTML, Latex, SVG\nMarkdown('$$\\nH\\n$$ {#eq-shown}')")
+    + cell("display({'text/plain': ['many ', 'lines']}, raw=True)")
     + cell("HTML('<b id=\"raw\">raw</b>')")
     + cell("import warnings\nwarnings.warn('shown')")
     + cell("warnings.warn('quiet')", "warning: false")
@@ -163,7 +164,7 @@ Inline `{python} hidden + 1`, and escaped `{python} "*" * 3`.
 {{< include _part.qmd >}}
 """,
     "posts/two/index": """---
-title: Two
+title: "Two in (0, 1]"
 date: 2026-01-03
 categories: [maths]
 ---
@@ -243,6 +244,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "G(2)",
         "and bold",
         "H(3)",
+        "many lines",
         "UserWarning: shown",
         "ZeroDivisionError: division by zero",
         "Inline 42, and escaped ***.",
@@ -280,7 +282,7 @@ def test_options_hide_what_they_name(tour: Project) -> None:
         '<details class="code-fold"><summary>Show it</summary>',
         "<title>One &amp; only – Small &amp; plain</title>",
         '<meta name="description" content="The first">',
-        '<a href="../two/index.html" rel="next">Two</a>',
+        '<a href="../two/index.html" rel="next">Two in (0, 1]</a>',
     ],
 )
 def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
@@ -379,6 +381,8 @@ BAD = [
     (PAGE + "::: {.callout-note}\nx\n", 5, "div opened here is never closed"),
     (PAGE + "::: {.callout-note\nx\n:::\n", 5, "this is not a div"),
     (PAGE + "x\n\n:::\n", 7, "closes nothing"),
+    (PAGE + "::: {.a}\nx\n:::\n\n::: {.b title=a b}\nx\n:::\n", 9, "a ':::' here, or printed by a cell"),
+    (PAGE + "```{python}\n#| output: asis\nprint('[a](<go' + 'ne2.qmd>)')\n```\n", 1, "'gone2.qmd' leads"),
     (PAGE + "x\n::: {.callout-note}\ny\n:::\n", 6, "blank line before it"),
     (PAGE + "::: {.callout-hint}\nx\n:::\n", 5, "no callout 'hint'"),
     (PAGE + "::: {.column-page}\nx\n:::\n", 5, "'column-page' is not supported"),

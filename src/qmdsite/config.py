@@ -15,15 +15,15 @@ from qmdsite.problem import Problem, did_you_mean
 # What is 'object' may have any value, for it changes nothing here.
 TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
 EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool), "output": {True, False, "asis"}}
-HTML = {
+OPTIONS = {
     **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
     **dict.fromkeys(("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections"), object),
 }
 SHARED = {
     **{"author": TEXTS, "lang": str, "bibliography": TEXTS, "csl": str, "link-citations": bool},
-    **{"jupyter": {"python3"}, "engine": {"jupyter"}, "execute": EXECUTE, "format": {"html": HTML}},
-    **{key: HTML[key] for key in ("css", "toc", "toc-depth", "toc-title", "number-sections", "code-fold")},
+    **{"jupyter": {"python3"}, "engine": {"jupyter"}, "execute": EXECUTE, "format": {"html": OPTIONS}},
+    **OPTIONS,
 }
 ITEMS = [{"text": str, "href": str}]
 PROJECT = {
@@ -64,11 +64,11 @@ def read(text: str, schema: dict[str, Any], path: str, first_line: int, problems
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        if node is not None:
-            _check(node, schema, "", complain, loader)
-        if node is not None and len(problems) == before:
-            value: dict[str, Any] = loader.construct_document(node)
-            return value
+        if node is None:
+            return {}
+        _check(node, schema, "", complain, loader)
+        value: dict[str, Any] = loader.construct_document(node)
+        return value if len(problems) == before else {}
     except yaml.MarkedYAMLError as error:
         complain(error.problem_mark.line if error.problem_mark else 0, f"this is not valid YAML: {error.problem}")
     except (yaml.YAMLError, ValueError) as error:
@@ -82,18 +82,16 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
     line = node.start_mark.line
     if isinstance(schema, dict) and isinstance(node, yaml.MappingNode):
         seen = set()
-        for pair in list(node.value):
-            key, value = pair
+        for key, value in list(node.value):
             word = key.value if isinstance(key, yaml.ScalarNode) else yaml.serialize(key).strip()
             full = f"{name}.{word}" if name else word
             if word not in schema:
-                complain(
-                    key.start_mark.line, f"the option '{full}' is not supported{did_you_mean(word, schema)}; remove it"
-                )
+                near = did_you_mean(word, schema)
+                complain(key.start_mark.line, f"the option '{full}' is not supported{near}; remove it")
             elif word in seen:
                 complain(key.start_mark.line, f"the option '{full}' is given twice; remove one")
             elif (word, value.value) in DEFAULTS:
-                node.value.remove(pair)
+                node.value.remove((key, value))
             else:
                 _check(value, schema[word], full, complain, loader)
             seen.add(word)

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -82,7 +83,8 @@ class Executor:
         """Kill the kernels that run and start no other."""
         self.stopped = True
         for pid in list(self.kernels.values()):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _within(self, file: str) -> str:
         path = Path(file).resolve()
@@ -166,11 +168,7 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         result += [{"stream": name, "text": CELL_FILE.sub("cell.py", NOISE.sub("", text))} for name, text in found]
         streams = {}
         if output and output.output_type != "error":
-            result.append(
-                {
-                    "data": {
-                        form: "".join(data) if isinstance(data, list) else data for form, data in output.data.items()
-                    }
-                }
-            )
+            # A text may also come as a list of lines.
+            data = {form: "".join(text) if isinstance(text, list) else text for form, text in output.data.items()}
+            result.append({"data": data})
     return result

@@ -215,7 +215,8 @@ end
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
   local blocks = pandoc.List()
-  if pandoc.utils.stringify(para):match "^:::" then problem(":::", "a ':::' here, or printed by a cell, closes nothing") end
+  local colons = pandoc.utils.stringify(para):match "^:::+ ?%S*"
+  if colons then problem(colons, "a ':::' here, or printed by a cell, closes nothing") end
   blocks:insert(para:walk { Span = function(span)
     if not span.classes:includes "aside" then return end
     blocks:insert(pandoc.Div({ pandoc.Plain { pandoc.Span(span.content) } }, { class = "column-margin" }))

@@ -221,6 +221,8 @@ class Site:
 
         def link(text: str, target: str, attributes: str = "") -> str:
             elsewhere = re.match(r"[a-z][a-z0-9+.-]*:|#", target)
+            # A bracket that is neither code nor mathematics nor escaped could end the text.
+            text = re.sub(r"(`[^`]*`|\$[^$]*\$|\\.)|[][]", lambda found: found[1] or f"\\{found[0]}", text)
             return f"[{text}](<{target if elsewhere else relative(target)}>){attributes}"
 
         def date(each: Page, name: str) -> str:
@@ -236,9 +238,8 @@ class Site:
             home = next(iter(self.listings), "index.qmd")
             about: dict[str, Any] = {"link": link(each.meta["title"], each.path)}
             about["author"] = [literal(name) for name in texts(each.options.get("author"))]
-            about["categories"] = [
-                link(literal(name), f"{home}#category={name}") for name in each.meta.get("categories", [])
-            ]
+            names = each.meta.get("categories", [])
+            about["categories"] = [link(literal(name), f"{home}#category={name}") for name in names]
             about |= {key: each.meta[key] for key in ("title", "subtitle", "description") if key in each.meta}
             return about | {key: date(each, key) for key in ("date", "date-modified") if key in each.meta}
 
@@ -260,9 +261,9 @@ class Site:
             "reference-section-title": "References",
         }
         for side, items in website.get("navbar", {}).items():
-            here = {page.path: '{aria-current="page"}'}
-            targets = [(literal(item.get("text", "")), item.get("href", "")) for item in items]
-            meta[side] = [link(text, target, here.get(target, "")) for text, target in targets]
+            here = {page.path: "{aria-current=page}"}
+            pairs = [(literal(item.get("text", "")), item.get("href", "")) for item in items]
+            meta[side] = [link(text, target, here.get(target, "")) for text, target in pairs]
         if page.path in self.listings:
             fields = [*page.meta["listing"].get("fields", FIELDS), "link"]
             meta["listing"] = {"id": page.meta["listing"].get("id", "listing-listing"), "items": [
@@ -304,10 +305,8 @@ class Site:
                 if not take(name):
                     # A link of the navbar stands in the settings, written from the project's folder.
                     written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
-                    places = (
-                        (each, words) for each, words in ((page, written), (self.file, rooted)) if each.has(words)
-                    )
-                    owner, words = next(places, (page, written))
+                    places = [(page, written), (self.file, rooted)]
+                    owner, words = next((place for place in places if place[0].has(place[1])), places[0])
                     self.problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
                 elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
                     words = f"'#{fragment}' leads nowhere: {name} has no such place"
