@@ -9,7 +9,7 @@ import torch
 from sympy import Piecewise, Rational, exp, log, pi, sqrt, tanh
 from torch.nn import functional as F
 
-from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, sizes, vjp
+from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
@@ -222,3 +222,42 @@ def test_compiled_gradients_are_autograds_at_five_random_shapes(name):
             arguments = {name: available[name] for name in gradient.arrays}
             arguments |= {name: numbers[name] for name in gradient.sizes}
             torch.testing.assert_close(gradient(**arguments), reference)
+
+
+def hessian_vector_product(loss, wrt):
+    """The derivative of the gradient's product with V, where the gradient is itself a derived definition."""
+    gradient = vjp(loss, wrt).result
+    V, places = array("V", *wrt.shape), gradient.indices
+    return vjp(define("h", Sum(gradient[places] * V[places], *places)), wrt).compile()
+
+
+def test_hessian_vector_products_of_mse_of_linear_are_autograds():
+    output = define("Y", Sum(X[i, j] * W[j, k], j) + b[k], i, k)
+    loss = define("L", mean((output[i, k] - T[i, k]) ** 2, i, k))
+    x, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ([5, 3], [3, 2], [2]))
+    target, direction = torch.randn(5, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    _, expected = torch.autograd.functional.hvp(lambda w: F.mse_loss(x @ w + bias, target), weight, direction)
+    product = hessian_vector_product(loss, W)
+    available = {"X": x, "W": weight, "b": bias, "T": target, "V": direction, "n": 5, "q": 2, "p": 3}
+    torch.testing.assert_close(
+        product(**{name: available[name] for name in [*product.arrays, *product.sizes]}), expected
+    )
+
+
+def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds():
+    loss = FUNCTIONS["cross-entropy"].output
+    z, direction = torch.randn(2, 4, 3, dtype=torch.float64)
+    labels = torch.tensor([0, 2, 1, 1])
+    _, expected = torch.autograd.functional.hvp(lambda z: F.cross_entropy(z, labels), z, direction)
+    product = hessian_vector_product(loss, Z)
+    available = {"Z": z, "t": labels, "V": direction, "n": 4, "q": 3}
+    torch.testing.assert_close(
+        product(**{name: available[name] for name in [*product.arrays, *product.sizes]}), expected
+    )
+
+
+@pytest.mark.parametrize("name", ["softmax", "layer norm", "attention", "convolution", "cross-entropy"])
+def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name):
+    function = FUNCTIONS[name]
+    numbers = {"n": 1, "c": 1, "d": 1, "o": 1, "p": 3, "q": 2, "u": 2, "stride": 1, "pad": 1}
+    assert "bmatrix" in vjp(function.output, function.wrt[0]).entries(**numbers).text

@@ -107,7 +107,7 @@ def test_the_chain_rule_goes_through_functions_of_sums():
         (r"\left(G \odot X\right) W^{\mathsf{T}}", define("Y", Sum(Z[i, k] * G[i, k] * W[j, k], k), i, j)),
         (r"{A^{\mathsf{T}}}", define("Y", A[m, i], i, m)),
         (r"{A^{\mathsf{T}}}^{\odot 2}", define("Y", A[m, i] ** 2, i, m)),
-        (r"2 X^{\odot 2} \odot T", define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k)),
+        (r"2 T \odot X^{\odot 2}", define("Y", 2 * Z[i, k] ** 2 * T[i, k], i, k)),
         (None, define("Y", Sum(X[i, j] * W[j, k] * b[k], j), i, k)),
         (r"\left(X^{\odot 2}\right) W", define("Y", Sum(X[i, j] ** 2 * W[j, k], j), i, k)),
         (None, define("Y", Sum(exp(X[i, j]) * W[j, k], j), i, k)),

@@ -189,13 +189,21 @@ def differentiate(value: Expr, entry: Indexed) -> Expr:
 
 def contract(value: Expr) -> Expr:
     """Return `value` as a sum of products, with each delta over a summed index replaced by what it selects."""
-    return Add(*(_rebuild(_select(term)) for term in terms(value)))
+    merged: dict[Expr, list[Expr]] = {}
+    for part in map(_rebuild, _selected(value)):
+        coefficient, rest = part.as_coeff_Mul()
+        merged.setdefault(canonical(rest), [rest]).append(coefficient)
+    return Add(*(Mul(Add(*coefficients), rest) for rest, *coefficients in merged.values()))
+
+
+def _selected(value: Expr) -> list["Term"]:
+    return [_select(term) for term in terms(value)]
 
 
 def canonical(value: Expr, depth: int = 0) -> Expr:
     """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects."""
     parts = []
-    for factors, dummies in terms(contract(value)):
+    for factors, dummies in _selected(value):
         for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
             used = [dummy for dummy in dummies if dummy in free_indices(summand)]
             used.sort(key=lambda dummy: sympy.default_sort_key(size(dummy)))

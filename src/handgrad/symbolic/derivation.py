@@ -9,6 +9,7 @@ from sympy import Expr, Idx, Indexed, IndexedBase, Sum, Symbol
 
 from handgrad.symbolic.calculus import (
     Definition,
+    Iverson,
     Name,
     array,
     contract,
@@ -18,7 +19,6 @@ from handgrad.symbolic.calculus import (
     rename,
     require_fitting,
     size,
-    sizes,
 )
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
@@ -60,21 +60,22 @@ class Derivation:
         What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
         that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
         """
-        numbers = {sizes(name)[0]: sympy.Integer(number) for name, number in shape.items()}
-        used = self.total.atoms(Idx) | self.entry.atoms(Idx)
-        if missing := {symbol for index in used for symbol in size(index).free_symbols} - {*numbers}:
-            raise ValueError(f"give every size a number; there is none for {', '.join(sorted(map(str, missing)))}")
-        indices = self.result.indices
+        total, result, indices = expand(self.total), expand(self.result.value), self.result.indices
+        symbols = _whole_numbers(total) | _whole_numbers(self.entry)
+        if missing := {symbol.name for symbol in symbols} - {*shape}:
+            raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
+        numbers = {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
         table = {}
         for place in product(*(_range(index, numbers) for index in indices)):
             at = dict(zip(indices, place, strict=True))
-            table[place] = _write_out(rename(self.result.value, at), numbers)
-            wrt, total = (_write_out(rename(value, at), numbers) for value in (self.entry, self.total))
-            symbols = {entry: sympy.Dummy(str(entry), real=True) for entry in total.atoms(Indexed) | {wrt}}
-            by_calculus = total.xreplace(symbols).diff(symbols[wrt])
-            by_formula = table[place].xreplace(symbols).rewrite(sympy.Piecewise)
-            if sympy.simplify(sympy.piecewise_fold(by_calculus - by_formula)) != 0:
-                raise AssertionError(f"derivative with respect to {wrt}: {table[place]} is not {by_calculus}")
+            by_formula, wrt, written = (_write_out(rename(v, at), numbers) for v in (result, self.entry, total))
+            entries = written.atoms(Indexed) | {wrt}
+            scalars = {entry: sympy.Dummy(str(entry), **_kind(entry)) for entry in entries}
+            by_calculus = written.xreplace(scalars).diff(scalars[wrt])
+            difference = by_calculus - by_formula.xreplace(scalars).rewrite(Iverson, sympy.Piecewise)
+            if sympy.simplify(sympy.piecewise_fold(difference)) != 0:
+                raise AssertionError(f"derivative with respect to {wrt}: {by_formula} is not {by_calculus}")
+            table[place] = by_formula
         rows: dict[Any, list[str]] = {}
         for (*row, _), value in table.items():
             rows.setdefault(tuple(row), []).append(latex(value))
@@ -154,15 +155,38 @@ def _derive(
     return Derivation(total, entry, name, tuple(steps), define(f"d{entry.base.label.name}", value, *indices))
 
 
+def _whole_numbers(value: Expr) -> set[Symbol]:
+    """Return the sizes and other whole numbers in `value`."""
+    letters = {index.label for index in value.atoms(Idx)} | {entry.base.label for entry in value.atoms(Indexed)}
+    return {symbol for symbol in value.atoms(Symbol) if symbol.is_integer} - letters
+
+
 def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:
+    """Return `value` with all sums written out, as an expression in entries whose indices are numbers."""
     if isinstance(value, Sum):
         dummies = [index for index, *_ in value.limits]
         places = product(*(_range(index, numbers) for index in dummies))
         summands = (rename(value.function, dict(zip(dummies, place, strict=True))) for place in places)
         return sympy.Add(*(_write_out(summand, numbers) for summand in summands))
-    if not value.has(Sum):
-        return value.xreplace(numbers)
-    return value.func(*(_write_out(part, numbers) for part in value.args))
+    if not isinstance(value, Indexed):
+        return (
+            value.func(*(_write_out(part, numbers) for part in value.args)) if value.args else numbers.get(value, value)
+        )
+    base, where = value.base.xreplace(numbers), [_write_out(index, numbers) for index in value.indices]
+    for axis, index in enumerate(where):
+        inside = range(base.shape[axis])
+        if index.is_Integer and index not in inside:
+            return sympy.S.Zero
+        if not index.is_Integer:
+            # An index that is itself an entry selects one of all.
+            choices = (base[(*where[:axis], place, *where[axis + 1 :])] for place in map(sympy.Integer, inside))
+            deltas = (sympy.KroneckerDelta(place, index) for place in inside)
+            return sympy.Add(*(d * _write_out(c, {}) for d, c in zip(deltas, choices, strict=True)))
+    return base[tuple(where)]
+
+
+def _kind(entry: Indexed) -> dict[str, bool]:
+    return {"integer": True} if entry.is_integer else {"real": True}
 
 
 def _range(index: Idx, numbers: dict[Symbol, int]) -> list[sympy.Integer]:

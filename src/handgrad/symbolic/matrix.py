@@ -29,7 +29,8 @@ def matrix_form(definition: Definition) -> str | None:
         found = [reading for reading in readings if reading]
         entries = (reading.scalar * reading.entry(row, column) for reading in found)
         if len(found) == len(readings) and canonical(Add(*entries)) == canonical(value):
-            found.sort(key=lambda reading: any(block.value == 1 for block in reading.chain))
+            # Plain products first, those with ones last; the order is the same in every run.
+            found.sort(key=lambda reading: (reading.has_ones, len(reading.latex), reading.latex))
             return joined([scaled(reading.scalar, reading.latex) for reading in found])
     return None
 
@@ -68,6 +69,10 @@ class _Reading:
     scalar: Expr
     chain: tuple[_Block, ...]
     trace: bool
+
+    @property
+    def has_ones(self) -> bool:
+        return any(block.value == 1 for block in self.chain)
 
     @property
     def latex(self) -> str:

@@ -75,6 +75,7 @@ def subscript(indices: tuple[Expr, ...]) -> str:
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
     between = " "
+    fractions = True
 
     def _print_Idx(self, value: Idx) -> str:
         return str(value.label.name)
@@ -105,7 +106,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
             return f"- {self.parenthesize(-value, PRECEDENCE['Mul'], strict=True)}"
         arrays = [factor for factor in value.args if factor.has(Indexed, KroneckerDelta)]
         divides = any(isinstance(factor, Pow) and factor.exp.is_negative for factor in arrays)
-        if not arrays or divides or isinstance(value, Pow):
+        if not arrays or (divides and self.fractions) or isinstance(value, Pow):
             return str(super()._print_Mul(value))
         scalar = [self.scalar(value / Mul(*arrays))] if len(arrays) < len(value.args) else []
         factors = reading_order(arrays)
@@ -122,6 +123,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
 class _EntrywisePrinter(_Printer):
     between = " \\odot "
+    fractions = False  # of matrices there are none
 
     def __init__(self, indices: tuple[Idx, ...]) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ class _EntrywisePrinter(_Printer):
 def reading_order(factors: Sequence[Expr]) -> list[Expr]:
     """Return `factors` with sums last, and X_{ij} before W_{jk}: neighbours share an index, as in a matrix product."""
     ordered: list[Expr] = []
-    rest = sorted(factors, key=lambda factor: (isinstance(factor, Sum), isinstance(factor, Iverson)))
+    rest = sorted(factors, key=lambda f: (isinstance(f, Sum), isinstance(f, Iverson), not isinstance(f, Indexed)))
     while rest:
         heads = [f for f in rest if not any(_leads_to(g, f) for g in rest if g is not f)]
         chosen = next((f for f in rest if ordered and _leads_to(ordered[-1], f)), (heads or rest)[0])
@@ -150,6 +152,6 @@ def reading_order(factors: Sequence[Expr]) -> list[Expr]:
 
 
 def _leads_to(left: Expr, right: Expr) -> bool:
-    if not (isinstance(left, Indexed) and isinstance(right, Indexed)):
+    if not (isinstance(left, Indexed) and isinstance(right, Indexed)) or len(left.indices) == len(right.indices) == 1:
         return False
     return isinstance(left.indices[-1], Idx) and left.indices[-1] == right.indices[0]

@@ -183,8 +183,8 @@ class _Coder:
         if isinstance(factor, KroneckerDelta):
             left, right = factor.args
             if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
-                like = f", dtype={self.like}.dtype, device={self.like}.device" if self.like else ""
-                return f"torch.eye({self.size(left)}{like})", factor.args
+                like = f"{self.like}.dtype, device={self.like}.device" if self.like else "torch.float64"
+                return f"torch.eye({self.size(left)}, dtype={like})", factor.args
             axes = tuple(index for index in order if index in free_indices(factor))
             sides = (
                 _aligned(f"({code})", given, axes) for code, given in (self.expression(s, axes) for s in factor.args)
