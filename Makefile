@@ -2,7 +2,7 @@ PYTHON ?= python3
 PORT ?= 4200
 RUN = .venv/bin/python -m
 
-.PHONY: site test preview check lock clean
+.PHONY: site test preview check bench lock clean
 
 site: .venv/ready  ## set up, then render everything to _site
 	$(RUN) qmdsite render
@@ -17,6 +17,9 @@ check: .venv/ready  ## lint and types
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+
+bench: .venv/ready  ## time what takes time
+	.venv/bin/python tests/bench.py
 
 lock: .venv/ready  ## upgrade everything but torch, and write the versions to constraints.txt
 	$(RUN) pip install --upgrade --upgrade-strategy eager "$$(grep '^torch==' constraints.txt)" --editable '.[site,dev]'

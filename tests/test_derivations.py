@@ -1,5 +1,6 @@
 """Layers are derived for all sizes at once, and the compiled gradients are autograd's at random shapes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -8,6 +9,7 @@ import pytest
 import torch
 from sympy import Piecewise, Rational, exp, log, pi, sqrt, tanh
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
@@ -222,6 +224,36 @@ def test_compiled_gradients_are_autograds_at_five_random_shapes(name):
             arguments = {name: available[name] for name in gradient.arrays}
             arguments |= {name: numbers[name] for name in gradient.sizes}
             torch.testing.assert_close(gradient(**arguments), reference)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("name", ["linear", "softmax", "layer norm", "attention", "convolution"])
+def test_memory_stays_within_a_small_multiple_of_the_largest_array(name):
+    function = FUNCTIONS[name]
+    numbers = {"n": 60, "c": 8, "d": 16, "o": 8, "p": 40, "q": 20, "u": 40, "stride": 1, "pad": 1}
+    numbers |= {"q": 3, "u": 40} if name == "convolution" else {}
+    for entry in function.wrt:
+        gradient = vjp(function.output, entry.base).compile()
+        shapes = {name: [numbers[str(extent)] for extent in shape] for name, shape in gradient.arrays.items()}
+        values = {name: torch.rand(shape, dtype=torch.float64) for name, shape in shapes.items()}
+        with Largest() as largest:
+            gradient(**values, **{name: numbers[name] for name in gradient.sizes})
+        operands = [math.prod(shape) for shape in shapes.values()]
+        scores = numbers["n"] ** 2 if name == "attention" else 0
+        assert largest.numbers <= 4 * max([*operands, scores])
 
 
 def hessian_vector_product(loss, wrt):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, p, q, r, relu, s
-from sympy import KroneckerDelta, Piecewise, exp
+from sympy import Function, KroneckerDelta, Piecewise, exp
+from torch.nn import functional as F
 
 from handgrad.symbolic import Idx, Sum, array, define, jacobian, matrix, vjp
 from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
@@ -270,6 +271,26 @@ def test_the_derivative_of_a_product_has_both_terms():
 def test_code_that_torch_would_not_understand_is_not_made():
     with pytest.raises(ValueError, match="torch code is known for exp, log, sin, cos, tanh, not for Abs"):
         compile_torch(define("Y", abs(Z[i, k]), i, k))
+
+
+def test_functions_of_the_users_own_are_differentiated_and_compiled():
+    class softplus(Function):
+        def fdiff(self, argindex=1):
+            return 1 / (1 + exp(-self.args[0]))
+
+    output = define("Y", softplus(Z[i, k]) ** 2, i, k)
+    value, grad_output = torch.randn(2, 4, 3, dtype=torch.float64)
+    value.requires_grad_()
+    expected = torch.autograd.grad(F.softplus(value) ** 2, value, grad_output)[0]
+    actual = vjp(output, Z).compile(softplus=F.softplus)(G=grad_output, X=value.detach())
+    torch.testing.assert_close(actual, expected)
+    with pytest.raises(ValueError, match="not for softplus"):
+        compile_torch(output)
+
+
+def test_what_sympy_cannot_differentiate_is_named():
+    with pytest.raises(ValueError, match=r"sympy cannot differentiate this with respect to X\[i, k\]"):
+        vjp(define("Y", Function("f")(Z[i, k]), i, k), Z)
 
 
 def test_deriving_needs_no_torch():

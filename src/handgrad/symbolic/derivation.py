@@ -1,5 +1,6 @@
 """Derivations that keep their steps, each with the name of its rule, and check themselves entry by entry."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -43,9 +44,12 @@ class Derivation:
     steps: tuple[Step, ...]
     result: Definition
 
-    def compile(self) -> TorchFunction:
-        """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`."""
-        return compile_torch(self.result)
+    def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
+        """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`.
+
+        `functions` are torch's versions of sympy functions that it has no code for, by name.
+        """
+        return compile_torch(self.result, **functions)
 
     def show(self, label: str | None = None, skip: int = 0) -> Markdown:
         """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given."""

@@ -81,7 +81,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         return str(value.label.name)
 
     def _print_Name(self, value: Name) -> str:
-        return str(value.name)
+        return str(self._print(Symbol(value.name)))
 
     def _print_Indexed(self, value: Indexed) -> str:
         return f"{self._print(value.base.label)}_{{{subscript(value.indices)}}}"

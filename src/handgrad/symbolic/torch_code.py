@@ -1,6 +1,6 @@
 """Index notation to torch: one readable line of code per formula, an einsum for a contraction, never a loop."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from string import ascii_letters
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_FUNCTIONS = ("exp", "log", "sin", "cos", "tanh")
+_FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "tanh")}
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,11 @@ class TorchFunction:
         return f"```python\n{self.source}\n```"
 
 
-def compile_torch(definition: Definition) -> TorchFunction:
+def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> TorchFunction:
     """Return the definition as a function of the arrays, and of the numbers that no array's shape tells, in its value.
 
-    Definitions that the value uses become assignments.
+    Definitions that the value uses become assignments. `functions` are torch's versions, by name, of sympy functions
+    other than exp, log, sin, cos and tanh. ValueError on a function that has none.
     """
     import torch
 
@@ -67,7 +68,7 @@ def compile_torch(definition: Definition) -> TorchFunction:
     symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
     arrays |= {s.name: () for s in sorted(symbols, key=str) if not s.is_integer and s.name not in arrays}
     real = [base.label.name for base in given if not base.label.is_integer]
-    coder = _Coder(like=next(iter([*real, *arrays]), None))
+    coder = _Coder(next(iter([*real, *arrays]), None), _FUNCTIONS | {name: name for name in functions})
     codes = [coder.definition(step) for step in steps]
     lines = []
     for name, shape in arrays.items():
@@ -79,7 +80,7 @@ def compile_torch(definition: Definition) -> TorchFunction:
     lines += [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes[:-1], strict=True)]
     body = "\n    ".join([*lines, f"return {codes[-1]}"])
     source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
-    namespace: dict[str, Any] = {"torch": torch}
+    namespace: dict[str, Any] = {"torch": torch, **functions}
     exec(source, namespace)
     shape = tuple(map(size, definition.indices))
     return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
@@ -94,8 +95,8 @@ def _in_order(definition: Definition) -> list[Definition]:
 class _Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
-    def __init__(self, like: str | None) -> None:
-        self.like = like
+    def __init__(self, like: str | None, functions: dict[str, str]) -> None:
+        self.like, self.functions = like, functions
         self.names: dict[Any, str] = {}
         self.sizes: set[Symbol] = set()
 
@@ -144,14 +145,11 @@ class _Coder:
                 ]
                 tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
         printed = value.xreplace(tensors)
-        if unknown := {type(part).__name__ for part in printed.atoms(sympy.Function)} - {
-            *_FUNCTIONS,
-            "Iverson",
-            "Piecewise",
-        }:
-            raise ValueError(f"{value}: torch code is known for {', '.join(_FUNCTIONS)}, not for {min(unknown)}")
+        used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
+        if unknown := used - {*self.functions, "Iverson", "Piecewise"}:
+            raise ValueError(f"{value}: torch code is known for {', '.join(self.functions)}, not for {min(unknown)}")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
-        return str(_Printer(self.like).doprint(printed)), axes
+        return str(_Printer(self.like, self.functions).doprint(printed)), axes
 
     def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Symbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
@@ -212,8 +210,8 @@ def _with_plain_indices(factor: Expr) -> list[Expr]:
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """Python code for what happens entry by entry."""
 
-    def __init__(self, like: str | None) -> None:
-        super().__init__({"user_functions": {name: f"torch.{name}" for name in _FUNCTIONS}})
+    def __init__(self, like: str | None, functions: dict[str, str]) -> None:
+        super().__init__({"user_functions": functions})
         self.like = like
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:

@@ -1,0 +1,23 @@
+"""How long each derivation takes, for all shapes at once, and its share of the whole list. Run: make bench."""
+
+import time
+
+from test_derivations import FUNCTIONS
+
+from handgrad.symbolic import vjp
+
+
+def seconds(function):
+    """Derive all gradients of one function."""
+    start = time.perf_counter()
+    for entry in function.wrt:
+        vjp(function.output, entry.base)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    taken = {name: seconds(function) for name, function in FUNCTIONS.items()}
+    total = sum(taken.values())
+    for name, duration in sorted(taken.items(), key=lambda item: -item[1]):
+        print(f"{name:32} {len(FUNCTIONS[name].wrt)} gradients {duration:7.3f} s  {duration / total:4.0%}")
+    print(f"{'all':32} {sum(len(f.wrt) for f in FUNCTIONS.values())} gradients {total:7.3f} s")
