@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,6 +198,15 @@ In the margin.
 Term
 : definition
 
+````markdown
+```{python}
+$$ <!-- in code
+```
+````
+
+Prose <!-- with a comment,
+$$ [^none] ::: --> and more.
+
 ```{.python filename="layer.py"}
 a = 1
 ```
@@ -296,6 +306,7 @@ def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
         "Folded Folded text.",
         "Left Right First tab. Second tab.",
         "layer.py a = 1",
+        "```{python} $$ <!-- in code ``` Prose and more.",
     ],
 )
 def test_blocks_read_as_quarto_words_them(tour: Project, words: str) -> None:
@@ -700,15 +711,41 @@ def test_a_broken_bibliography_is_named_with_its_line(project: Project) -> None:
     assert project.render().err.startswith("references.bib:4: this is no bibliography: unexpected ")
 
 
-def test_a_file_in_the_place_of_the_site_is_refused_and_a_folder_in_the_cache_left_alone(project: Project) -> None:
-    project.write("_site", "mine")
+@pytest.mark.parametrize("make", [lambda path: path.write_text("mine"), lambda path: path.symlink_to(path.parent)])
+def test_what_is_no_folder_in_the_place_of_the_site_is_refused(
+    project: Project, make: Callable[[Path], object]
+) -> None:
+    make(project.root / "_site")
+    before = (project.root / "_site").lstat().st_ino
     ran = project.render()
     assert (ran.status, ran.err) == (2, "_site:1: the site is to be written here, and this is no folder; move it\n")
-    assert (project.root / "_site").read_text() == "mine"
-    (project.root / "_site").unlink()
+    assert (project.root / "_site").lstat().st_ino == before
+
+
+def test_what_others_left_in_the_work_folder_does_no_harm(project: Project) -> None:
+    project.page("index", "words")
     (project.root / ".qmdsite/runs/mine").mkdir(parents=True)
-    assert [project.render().status, project.render().status] == [0, 0]
+    for _ in range(2):
+        project.write(".qmdsite/new/stale.html", "from a render that was killed")
+        assert project.render().status == 0
+        assert "stale.html" not in project.site()
     assert (project.root / ".qmdsite/runs/mine").is_dir()
+
+
+def test_an_executor_that_was_stopped_runs_no_cell(project: Project) -> None:
+    from qmdsite.execute import Executor
+    from qmdsite.problem import FailedCell
+    from qmdsite.site import Site
+
+    project.page("index", cell("open('ran', 'w')"))
+    site = Site(project.root)
+    with site.locked():
+        site.read()
+        executor = Executor(site.root, site.output, site.sockets, site.runs)
+        executor.stop()
+        with pytest.raises(FailedCell):
+            executor.run(site.pages["index.qmd"])
+    assert not (project.root / "ran").exists()
 
 
 @pytest.mark.parametrize("port", ["taken", "70000"])

@@ -58,6 +58,7 @@ class Site:
         self.settings = config.read(text, config.PROJECT, "_quarto.yml", 1, self.problems)
         self.website = self.settings.get("website", {})
         self.project = self.settings.get("project", {})
+        self.css = texts(config.flat(self.settings).get("css"))
         self.output = self.root / os.path.normpath(self.project.get("output-dir", "_site"))
         if not self.output.name.startswith("_") or self.root not in self.output.parents:
             words = "project.output-dir must be in the project, with a name that starts with '_': all in it is replaced"
@@ -246,14 +247,13 @@ class Site:
         options, website = page.options, self.website
         brand = literal(website.get("title", ""))
         order = next(iter(self.listings.values()), [])
-        css = [f"{LIBS}/site.css", *texts(config.flat(self.settings).get("css"))]
         meta = shown(page) | {
             "lang": options.get("lang", "en"),
             "description-meta": literal(page.meta.get("description", website.get("description", ""))),
             "site-title": brand,
             "brand": link(brand, "index.qmd", "{.brand}") if "index.qmd" in self.pages else f"[{brand}]{{.brand}}",
             "libs": literal(relative(LIBS)),
-            "css": [literal(relative(name)) for name in css],
+            "css": [literal(relative(name)) for name in (f"{LIBS}/site.css", *self.css)],
             "toc-title": literal(options.get("toc-title", "On this page")),
             "footer": website.get("page-footer", ""),
             "number-sections": options.get("number-sections", False),
@@ -284,14 +284,14 @@ class Site:
                 files[name] = (self.root / name).read_bytes()
             return name in files
 
-        for name in texts(config.flat(self.settings).get("css")):
+        for name in self.css:
             if not take(name):
                 self.problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
-        texts_ = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
-        ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in texts_.items()}
+        pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
+        ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
         for page in self.pages.values():
             here = out(page.path)
-            body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", texts_[here], flags=re.S)
+            body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", pages[here], flags=re.S)
             links = re.findall(r'<(a|img|source|video|audio|script|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
             for tag, link in [*links, *(("img", name) for name in texts(page.meta.get("image")))]:
                 target, _, fragment = unquote(html.unescape(link)).partition("#")
@@ -301,7 +301,7 @@ class Site:
                         self.problems.append(page.problem(link, words))
                     continue
                 name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
-                name = f"{name}/index.html" if f"{name}/index.html" in texts_ else name
+                name = f"{name}/index.html" if f"{name}/index.html" in pages else name
                 if not take(name):
                     # A link of the navbar stands in the settings, written from the project's folder.
                     written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
