@@ -415,7 +415,7 @@ BAD = [
     (PAGE + "$$\na\n\n```{python}\n1\n```\n", 5, "mathematics opened here is never closed"),
     (PAGE + "\na.[^1]\n", 6, "the footnote '[^1]' is never defined"),
     (PAGE + "<!-- a -->\n\nb <!-- c\n\nd\n", 7, "comment opened here is never closed"),
-    (PAGE + "a\n\n<div>\nb\n\nc\n", 7, "Div at line"),
+    (PAGE + "a\n\n<div>\nb\n\nc\n", 7, "pandoc says: Div unclosed, closing implicitly"),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),
@@ -597,6 +597,7 @@ def test_pages_run_at_the_same_time(project: Project) -> None:
 
 
 def test_the_kernel_is_this_interpreter_in_the_folder_of_the_page(project: Project) -> None:
+    project.write("posts/ipykernel.py", "raise SystemExit('not the kernel')")
     project.page("posts/here", cell("import os, sys\nprint(sys.executable, os.getcwd(), os.environ['PYTHONHASHSEED'])"))
     assert project.render().status == 0
     assert f"{sys.executable} {project.root}/posts 0" in project.html("posts/here")

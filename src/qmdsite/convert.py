@@ -163,4 +163,5 @@ def _problem(page: Page, message: str, text: str) -> Problem:
     # Pandoc counts the lines of what it was given.
     place = re.search(r"at line (\d+)", message)
     words = (text.split("\n")[: int(place[1])] if place else [""])[-1]
-    return page.problem(words, f"pandoc says: {' '.join(message.split())}")
+    said = re.sub(r" at line \d+ column \d+|^\[WARNING\] ", "", " ".join(message.split()))
+    return page.problem(words, f"pandoc says: {said}")

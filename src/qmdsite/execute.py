@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import contextlib
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from subprocess import DEVNULL
@@ -83,7 +83,7 @@ class Executor:
         """Kill the kernels that run and start no other."""
         self.stopped = True
         for pid in list(self.kernels.values()):
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _within(self, file: str) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -120,10 +120,9 @@ class Site:
         shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
         named: set[Path] = set()
         for pattern in self.project.get("render", []):
-            try:
+            found: set[Path] = set()
+            with suppress(NotImplementedError, ValueError):
                 found = set(self.root.glob(pattern))
-            except (NotImplementedError, ValueError):
-                found = set()
             named |= found
             if not found:
                 self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
