@@ -11,7 +11,7 @@ from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import sympy
-from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Sum, Symbol
+from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Symbol
 
 
 def sizes(names: str) -> tuple[Symbol, ...]:
@@ -26,7 +26,9 @@ def integers(names: str) -> tuple[Symbol, ...]:
 
 def indices(names: str) -> tuple[Idx, ...]:
     """Return indices with their ranges: `i, k = indices("i:n k:q")` run from 0 to n - 1 and from 0 to q - 1."""
-    pairs = (name.partition(":") for name in names.split())
+    pairs = [name.partition(":") for name in names.split()]
+    if lacking := [index for index, _, extent in pairs if not extent]:
+        raise ValueError(f"index {lacking[0]} has no range; write for example {lacking[0]}:n")
     return tuple(Idx(index, sizes(extent)[0]) for index, _, extent in pairs)
 
 
@@ -34,8 +36,8 @@ def array(name: str, *shape: Expr, integer: bool = False) -> Any:
     """Return a real array, to be indexed as `X[i, j]`; without a shape, a real number.
 
     An axis is given by its size, or by an index that runs over it. An entry's index may also be a sum of indices and
-    whole numbers, `X[stride * i + a]`, or an entry of an array of whole numbers, `X[i, t[i]]`. Outside its axes an
-    array is 0.
+    whole numbers, `X[stride * i + a]`, outside the axis the entry is 0; or an entry of an array of whole numbers that
+    stay inside, `X[i, t[i]]`.
     """
     kind = {"integer": True} if integer else {"real": True}
     extents = tuple(size(axis) if isinstance(axis, Idx) else axis for axis in shape)
@@ -45,6 +47,31 @@ def array(name: str, *shape: Expr, integer: bool = False) -> Any:
 def mean(value: Expr, *over: Idx) -> Expr:
     """Return the mean of `value` over the ranges of some indices."""
     return Sum(value, *over) / Mul(*map(size, over))
+
+
+class Sum(sympy.Sum):  # type: ignore[misc]
+    """A sum over the whole ranges of indices: `Sum(X[i, j] * W[j, k], j)`.
+
+    Unlike sympy's it is left as it is written: sympy's moves cases and inner sums about, and their indices with them.
+    """
+
+    is_commutative = True
+
+    def __new__(cls, function: Any, *limits: Any) -> Expr:
+        """Return the sum; ValueError on an index without a range, or on a part of one."""
+        whole = []
+        for limit in limits:
+            index = limit if isinstance(limit, Idx) else limit[0]
+            if not isinstance(index, Idx) or index.upper is None or index.lower != 0:
+                raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
+            if index is not limit and tuple(limit[1:]) != (0, index.upper):
+                raise ValueError(
+                    f"a sum over {index} runs from 0 to {index.upper}; multiply by an Iverson bracket for less"
+                )
+            whole.append(sympy.Tuple(index, 0, index.upper))
+        if not whole or function == 0:
+            return sympy.sympify(function)
+        return Expr.__new__(cls, sympy.sympify(function), *whole)
 
 
 class Iverson(sympy.Function):  # type: ignore[misc]
@@ -101,6 +128,16 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     value = sympy.sympify(value)
     for entry in value.atoms(Indexed):
         require_fitting(entry)
+    letters: dict[str, Idx] = {}
+    for index in [*indices, *sorted(value.atoms(Idx), key=str)]:
+        if isinstance(index.label, Dummy):
+            continue
+        if index.upper is None or index.lower != 0:
+            raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
+        if (other := letters.setdefault(index.label.name, index)) != index:
+            raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
+    if len({*indices}) < len(indices):
+        raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
     if free := free_indices(value) - {*indices}:
         raise ValueError(f"{value}: index {min(map(str, free))} is neither summed over nor an index of {name}")
@@ -120,8 +157,13 @@ def unfolded(value: Expr) -> Expr | None:
     """Return what a defined entry is defined to be, with letters of its own for what it sums over; else None."""
     if not (definition := definition_of(value)):
         return None
-    indices = value.indices if isinstance(value, Indexed) else ()
-    return rename(_freshened(definition.value), dict(zip(definition.indices, indices, strict=True)))
+    if not isinstance(value, Indexed):
+        return _freshened(definition.value)
+    places = zip(value.indices, value.shape, strict=True)
+    computed = [(index, axis) for index, axis in places if not isinstance(index, (Idx, Indexed))]
+    inside = [condition for index, axis in computed for condition in (index >= 0, index < axis)]
+    renamed = rename(_freshened(definition.value), dict(zip(definition.indices, value.indices, strict=True)))
+    return renamed * Iverson(sympy.And(*inside)) if inside else renamed
 
 
 def expand(value: Expr) -> Expr:
@@ -140,7 +182,11 @@ def require_fitting(entry: Indexed) -> None:
 
     A plain index must run over the whole axis.
     """
+    if len(entry.indices) != len(entry.shape):
+        raise ValueError(f"{entry}: the array has {len(entry.shape)} axes, and is given {len(entry.indices)} indices")
     for index, axis in zip(entry.indices, entry.shape, strict=True):
+        if isinstance(index, Idx) and index.upper is None:
+            raise ValueError(f"{entry}: index {index} has no range; make it with Idx({str(index)!r}, {axis})")
         if not index.atoms(Idx) or not index.is_integer:
             raise ValueError(f"{entry}: {index} is no index; make one with Idx(name, {axis})")
         if isinstance(index, Idx) and size(index) != axis:
@@ -152,10 +198,10 @@ def _require_distinct(value: Expr, bound: set[Idx]) -> None:
         summed = [index for index, *_ in value.limits]
         if twice := [index for index in summed if index in bound or summed.count(index) > 1]:
             raise ValueError(f"{value}: index {twice[0]} already has a meaning here; sum over another letter")
-        bound = bound | {*summed}
-        value = value.function
+        return _require_distinct(value.function, bound | {*summed})
     for part in value.args:
         _require_distinct(part, bound)
+    return None
 
 
 # Differentiation and contraction
@@ -167,6 +213,8 @@ def differentiate(value: Expr, entry: Indexed) -> Expr:
         clash = {index: _fresh(index) for index, *_ in value.limits if index in entry.indices}
         inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
         return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits)) if inner != 0 else inner
+    if entry.is_integer:
+        raise ValueError(f"{entry.base.label} is an array of whole numbers: there is no derivative with respect to it")
     if isinstance(value, Indexed) and value.base == entry.base:
         return Mul(*(KroneckerDelta(a, b) for a, b in zip(value.indices, entry.indices, strict=True)))
     if isinstance(value, (Indexed, Name)):
@@ -203,6 +251,7 @@ def _selected(value: Expr) -> list["Term"]:
 def canonical(value: Expr, depth: int = 0) -> Expr:
     """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects."""
     parts = []
+    value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
         for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
             used = [dummy for dummy in dummies if dummy in free_indices(summand)]
@@ -213,6 +262,10 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
             first = min((rename(summand, renaming) for renaming in fitting), key=sympy.default_sort_key)
             parts.append(_sum(first, names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
     return sympy.expand(Add(*parts))
+
+
+def _is_power_of_sum(value: Expr) -> bool:
+    return isinstance(value, sympy.Pow) and isinstance(value.base, Sum) and value.exp.is_Integer and value.exp > 1
 
 
 def _canonical_inside(value: Expr, depth: int) -> Expr:
@@ -273,14 +326,16 @@ def _fresh(index: Idx) -> Idx:
 
 
 def _as_product(value: Expr) -> Expr:
-    """Factor out what a sum's terms share, and write cases as a sum of products with brackets."""
-    if isinstance(value, Piecewise):
-        cases, others = [], sympy.true
-        for branch, condition in value.args:
-            cases.append(branch * Iverson(sympy.And(others, condition)))
-            others = sympy.And(others, sympy.Not(condition))
-        return Add(*cases)
-    return sympy.factor_terms(value)
+    """Write cases as sums of products with brackets, and factor out what a sum's terms share."""
+    return sympy.factor_terms(value.replace(lambda part: isinstance(part, Piecewise), _with_brackets))
+
+
+def _with_brackets(cases: Piecewise) -> Expr:
+    terms, others = [], sympy.true
+    for branch, condition in cases.args:
+        terms.append(branch * Iverson(sympy.And(others, condition)))
+        others = sympy.And(others, sympy.Not(condition))
+    return Add(*terms)
 
 
 def rename(value: Expr, names: Mapping[Idx, Any]) -> Expr:
@@ -311,7 +366,7 @@ def _times(left: Term, right: Term) -> Term:
 
 def _renamed(term: Term, other: Term) -> Term:
     """Rename the dummies of `term` that mean something else in `other`."""
-    taken = {*other.dummies}.union(*map(free_indices, other.factors)) & {*term.dummies}
+    taken = {*other.dummies}.union(*(factor.atoms(Idx) for factor in other.factors)) & {*term.dummies}
     renaming = {index: _fresh(index) for index in taken}
     return Term(
         tuple(rename(factor, renaming) for factor in term.factors),
@@ -323,7 +378,7 @@ def _select(term: Term) -> Term:
     for delta in term.factors:
         if isinstance(delta, KroneckerDelta):
             for old, new in (delta.args, delta.args[::-1]):
-                if old in term.dummies and size(old) == size(new):
+                if old in term.dummies and isinstance(new, Idx) and size(old) == size(new):
                     rest = (factor for factor in term.factors if factor is not delta)
                     return _select(
                         Term(

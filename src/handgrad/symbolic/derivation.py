@@ -6,12 +6,13 @@ from itertools import product
 from typing import Any
 
 import sympy
-from sympy import Expr, Idx, Indexed, IndexedBase, Sum, Symbol
+from sympy import Expr, Idx, Indexed, IndexedBase, Symbol
 
 from handgrad.symbolic.calculus import (
     Definition,
     Iverson,
     Name,
+    Sum,
     array,
     contract,
     define,
@@ -99,6 +100,8 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """
     entry = _entry(output, wrt)
     if grad_output is None and output.indices:
+        if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
+            raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
     if grad_output == entry.base:
         raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {entry.base.label} too")

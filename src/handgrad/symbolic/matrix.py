@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S, Sum
+from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, Iverson, Term, canonical, free_indices, rename, size, terms
+from handgrad.symbolic.calculus import Definition, Iverson, Sum, Term, canonical, free_indices, rename, size, terms
 from handgrad.symbolic.notation import entrywise, joined, latex, scaled
 
 
@@ -97,6 +97,8 @@ def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[...,
     scalar = Mul(*(factor for factor in term.factors if not factor.has(Indexed)))
     rest = blocks([factor for factor in term.factors if factor.has(Indexed)])
     ends = [end for block in rest for end in (block.left, block.right)]
+    if not all(end is None or isinstance(end, Idx) for end in ends):
+        return None
     if not rest or free_indices(scalar) or any(len(free_indices(block.value)) > 2 for block in rest):
         return None
     trace = row is column is None and all(end is not None and ends.count(end) == 2 for end in ends)
@@ -115,7 +117,8 @@ def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[...,
         at = chain[-1].right
     stop = start if trace else column
     if at != stop:
-        chain.append(_Block(S.One, at, stop))
+        # At most one end of a block of ones is an index: it is a column or a row, never a whole matrix.
+        chain += [_Block(S.One, left, right) for left, right in ((at, None), (None, stop)) if left != right]
     return _Reading(scalar, tuple(chain), trace)
 
 

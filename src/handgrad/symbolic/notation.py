@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Sum, Symbol
+from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Symbol
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from handgrad.symbolic.calculus import Iverson, Name
+from handgrad.symbolic.calculus import Iverson, Name, Sum
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         body = self.parenthesize(value.function, PRECEDENCE["Mul"], strict=True)
         return f"\\sum_{{{', '.join(index.label.name for index, *_ in value.limits)}}} {body}"
 
-    def _print_Iverson(self, value: Expr) -> str:
-        return f"[{self._print(value.args[0])}]"
+    def _print_Iverson(self, value: Expr, exp: str | None = None) -> str:
+        return f"[{self._print(value.args[0])}]" + (f"^{{{exp}}}" if exp else "")
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
         # Positive terms first, of these sums first: X − T, not −T + X.
@@ -108,7 +108,11 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         divides = any(isinstance(factor, Pow) and factor.exp.is_negative for factor in arrays)
         if not arrays or (divides and self.fractions) or isinstance(value, Pow):
             return str(super()._print_Mul(value))
-        scalar = [self.scalar(value / Mul(*arrays))] if len(arrays) < len(value.args) else []
+        scalar = (
+            [self.scalar(Mul(*(factor for factor in value.args if factor not in arrays)))]
+            if len(arrays) < len(value.args)
+            else []
+        )
         factors = reading_order(arrays)
         return " ".join([*scalar, self.between.join(self._factor(f, f is factors[-1]) for f in factors)]).strip()
 

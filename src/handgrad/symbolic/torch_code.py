@@ -1,25 +1,30 @@
 """Index notation to torch: one readable line of code per formula, an einsum for a contraction, never a loop."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from keyword import iskeyword
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 import sympy
-from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Rational, Sum, Symbol
+from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Rational, Symbol
 from sympy.core.relational import Relational
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import PythonCodePrinter
 
-from handgrad.symbolic.calculus import Definition, Iverson, Name, definition_of, free_indices, outermost, size
+from handgrad.symbolic.calculus import Definition, Iverson, Name, Sum, definition_of, free_indices, outermost, size
 from handgrad.symbolic.notation import reading_order
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-_FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "tanh")}
+_FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "tanh")} | {
+    "Abs": "torch.abs",
+    "sign": "torch.sign",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
     arrays |= {s.name: () for s in sorted(symbols, key=str) if not s.is_integer and s.name not in arrays}
     real = [base.label.name for base in given if not base.label.is_integer]
-    coder = _Coder(next(iter([*real, *arrays]), None), _FUNCTIONS | {name: name for name in functions})
+    real += [name for name, shape in arrays.items() if not shape]
+    blank = {entry: Dummy() for entry in entries}
+    bare = {symbol for step in steps for symbol in step.value.xreplace(blank).atoms(Symbol)}
+    _require_names(given, {s for s in bare if not s.is_integer and not isinstance(s, Dummy)}, functions)
+    taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
+    coder = _Coder(next(iter(real), None), taken, _FUNCTIONS | {name: name for name in functions})
     codes = [coder.definition(step) for step in steps]
     lines = []
     for name, shape in arrays.items():
@@ -80,7 +90,7 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     lines += [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes[:-1], strict=True)]
     body = "\n    ".join([*lines, f"return {codes[-1]}"])
     source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
-    namespace: dict[str, Any] = {"torch": torch, **functions}
+    namespace: dict[str, Any] = {"torch": torch, "math": math, **functions}
     exec(source, namespace)
     shape = tuple(map(size, definition.indices))
     return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
@@ -95,26 +105,29 @@ def _in_order(definition: Definition) -> list[Definition]:
 class _Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
-    def __init__(self, like: str | None, functions: dict[str, str]) -> None:
-        self.like, self.functions = like, functions
+    def __init__(self, like: str | None, taken: set[str], functions: dict[str, str]) -> None:
+        self.like, self.taken, self.functions = like, taken, functions
+        self.dtype = f"{like}.dtype" if like else "torch.float64"
+        self.device = f", device={like}.device" if like else ""
         self.names: dict[Any, str] = {}
         self.sizes: set[Symbol] = set()
 
     def definition(self, definition: Definition) -> str:
         """Return code of a whole array, and remember its name."""
-        name, taken = definition.name, {*self.names.values()}
+        name = definition.name
         self.names[definition.base] = next(
-            n for n in chain([name], (f"{name}_{i}" for i in count(2))) if n not in taken
+            free for free in chain([name], (f"{name}_{i}" for i in count(2))) if free not in self.taken
         )
+        self.taken.add(self.names[definition.base])
         code, axes = self.expression(definition.value, definition.indices)
         if axes == definition.indices:
             return code
-        tensor = (
-            _aligned(f"({code})", axes, definition.indices)
-            if self.like
-            else f"torch.tensor({code}, dtype=torch.float64)"
-        )
-        return f"{tensor}.expand({', '.join(self.size(index) for index in definition.indices)})"
+        if not definition.value.atoms(Indexed, Name, KroneckerDelta, Idx) and not self.like:
+            code = f"torch.tensor({code}, dtype={self.dtype})"
+        elif not axes:
+            code = f"torch.as_tensor({code}, dtype={self.dtype}{self.device})"
+        aligned = _aligned(f"({code})", axes, definition.indices)
+        return f"{aligned}.expand({', '.join(self.size(index) for index in definition.indices)})"
 
     def size(self, index: Idx) -> str:
         self.sizes |= size(index).free_symbols
@@ -135,13 +148,12 @@ class _Coder:
                 factors = Mul.make_args(part.function)
                 repeats = [size(index) for index, *_ in part.limits if index not in free_indices(part.function)]
             numbers = [factor for factor in factors if not free_indices(factor)]
-            arrays = [factor for factor in factors if free_indices(factor)]
+            arrays = _with_brackets_inside([factor for factor in factors if free_indices(factor)])
             if isinstance(part, Name):
                 tensors[part] = Symbol(self.names[part], real=True)
             else:
                 numbers = [
-                    number.xreplace({n: Symbol(self.names[n], real=True) for n in number.atoms(Name)})
-                    for number in numbers
+                    Symbol(f"({self.expression(n, ())[0]})", real=True) if n.has(Sum, Name) else n for n in numbers
                 ]
                 tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
         printed = value.xreplace(tensors)
@@ -149,7 +161,11 @@ class _Coder:
         if unknown := used - {*self.functions, "Iverson", "Piecewise"}:
             raise ValueError(f"{value}: torch code is known for {', '.join(self.functions)}, not for {min(unknown)}")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
-        return str(_Printer(self.like, self.functions).doprint(printed)), axes
+        return str(_Printer(self.dtype, self.device, self.functions).doprint(printed)), axes
+
+    def number(self, value: Expr) -> Expr:
+        """Return a factor without axes; what torch has to compute becomes a symbol."""
+        return Symbol(f"({self.expression(value, ())[0]})", real=True) if value.has(Sum, Name) else value
 
     def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Symbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
@@ -161,7 +177,8 @@ class _Coder:
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
         inner = order + tuple(sorted(free.difference(order), key=str))
-        operands = [self.operand(factor, inner) for factor in reading_order(factors)]
+        ordered = reading_order(factors)
+        operands = [self.operand(factor, inner) for factor in ordered]
         text, given = operands[0]
         if len(operands) == 1 and given == axes:
             return text, axes
@@ -169,6 +186,8 @@ class _Coder:
             places = [str(place) for place, index in enumerate(given) if index not in axes]
             where = places[0] if len(places) == 1 else f"({', '.join(places)})"
             return f"{text}.sum({where if axes else ''})", axes
+        whole = [isinstance(factor, (Idx, Indexed)) and factor.is_integer for factor in ordered]
+        operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
         letters = _letters(index for _, operand in operands for index in operand)
         terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
         output = "".join(letters[index] for index in axes)
@@ -177,27 +196,62 @@ class _Coder:
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
         if isinstance(factor, Indexed):
-            return self.names.get(factor.base, factor.base.label.name), factor.indices
+            name = self.names.get(factor.base, factor.base.label.name)
+            if (place := _gathered(factor)) is None:
+                return name, factor.indices
+            which = factor.indices[place]
+            moved = name if place == 0 else f"{name}.movedim({place}, 0)"
+            others = factor.indices[:place] + factor.indices[place + 1 :]
+            return f"{moved}[{self.names.get(which.base, which.base.label.name)}]", which.indices + others
         if isinstance(factor, KroneckerDelta):
             left, right = factor.args
             if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
-                like = f"{self.like}.dtype, device={self.like}.device" if self.like else "torch.float64"
-                return f"torch.eye({self.size(left)}, dtype={like})", factor.args
+                return f"torch.eye({self.size(left)}, dtype={self.dtype}{self.device})", factor.args
             axes = tuple(index for index in order if index in free_indices(factor))
             sides = (
                 _aligned(f"({code})", given, axes) for code, given in (self.expression(s, axes) for s in factor.args)
             )
-            return f"({' == '.join(sides)}).to({self.like}.dtype)", axes
+            return f"({' == '.join(sides)}).to({self.dtype})", axes
         if isinstance(factor, Idx):
-            device = f", device={self.like}.device" if self.like else ""
-            return f"torch.arange({self.size(factor)}{device})", (factor,)
+            return f"torch.arange({self.size(factor)}{self.device})", (factor,)
         code, axes = self.expression(factor, order)
         return (code if factor.is_Function else f"({code})"), axes
 
 
+def _require_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: Mapping[str, Any]) -> None:
+    """Raise ValueError if two things have one name, or a name is none in Python."""
+    names = [base.label.name for base in dict.fromkeys(bases)] + [number.name for number in numbers] + [*functions]
+    names += {symbol.name for base in bases for extent in base.shape for symbol in extent.free_symbols}
+    for name in names:
+        if not name.isidentifier() or iskeyword(name):
+            raise ValueError(f"{name!r} is no name in Python: give the array another")
+        if names.count(name) > 1:
+            raise ValueError(f"two different arrays, numbers, sizes or functions are called {name}: rename one")
+
+
+def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
+    """Multiply brackets into factors that may be infinite where they are 0: `torch.where` chooses, no product does."""
+    brackets = [factor for factor in factors if isinstance(factor, Iverson)]
+    unsafe = [factor for factor in factors if not isinstance(factor, (Iverson, Indexed, KroneckerDelta, Idx))]
+    if not brackets or not unsafe:
+        return factors
+    return [factor for factor in factors if factor not in brackets + unsafe] + [Mul(*brackets, *unsafe)]
+
+
+def _gathered(factor: Indexed) -> int | None:
+    """Return the place of the only computed index, if torch can look it up: W[t[i], j] is W[t]."""
+    computed = [place for place, index in enumerate(factor.indices) if not isinstance(index, Idx)]
+    if len(computed) != 1 or not isinstance(which := factor.indices[computed[0]], Indexed):
+        return None
+    apart = all(isinstance(index, Idx) and index not in factor.indices for index in which.indices)
+    return computed[0] if apart else None
+
+
 def _with_plain_indices(factor: Expr) -> list[Expr]:
     """Write X[i + a] as X[p] times the delta of p and i + a: a product that is summed over p."""
-    if not isinstance(factor, Indexed) or all(isinstance(index, Idx) for index in factor.indices):
+    if not isinstance(factor, Indexed) or _gathered(factor) is not None:
+        return [factor]
+    if all(isinstance(index, Idx) for index in factor.indices):
         return [factor]
     plain = [
         index if isinstance(index, Idx) else Idx(Dummy("p", integer=True), axis)
@@ -210,9 +264,9 @@ def _with_plain_indices(factor: Expr) -> list[Expr]:
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """Python code for what happens entry by entry."""
 
-    def __init__(self, like: str | None, functions: dict[str, str]) -> None:
+    def __init__(self, dtype: str, device: str, functions: dict[str, str]) -> None:
         super().__init__({"user_functions": functions})
-        self.like = like
+        self.options = f"dtype={dtype}{device}"
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
         positive_first = sorted(
@@ -226,12 +280,14 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
             return str(super()._print_Mul(value))
         # Not a product with 0 and 1: where the condition fails the result is 0 even if the rest is infinite.
         rest = Mul(*(factor for factor in value.args if not isinstance(factor, Iverson)))
+        if sympy.And(*conditions) == sympy.false:
+            return f"(0*{self.tensor(rest)})"
         return f"torch.where({self._print(sympy.And(*conditions))}, {self.tensor(rest)}, 0)"
 
     def tensor(self, value: Expr) -> str:
         """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
         code = str(self._print(value))
-        return f"{self.like}.new_tensor({code})" if self.is_number(value) else code
+        return f"torch.tensor({code}, {self.options})" if self.is_number(value) else code
 
     @staticmethod
     def is_number(value: Expr) -> bool:
@@ -253,8 +309,22 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
     def _print_Or(self, value: Any) -> str:
         return " | ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
 
+    def _print_Not(self, value: Any) -> str:
+        return f"~({self._print(value.args[0])})"
+
+    def _print_Function(self, value: Expr) -> str:
+        name = type(value).__name__
+        if self.is_number(value) and name in _FUNCTIONS:
+            return f"math.{name}({', '.join(str(self._print(part)) for part in value.args)})"
+        return str(super()._print_Function(value))
+
+    _print_exp = _print_log = _print_sin = _print_cos = _print_tanh = _print_Function
+
+    def _print_Exp1(self, _: Expr) -> str:
+        return "math.e"
+
     def _print_Pi(self, _: Expr) -> str:
-        return "torch.pi"
+        return "math.pi"
 
     def _print_Iverson(self, value: Expr) -> str:
         return f"torch.where({self._print(value.args[0])}, {self.tensor(sympy.S.One)}, 0)"
@@ -263,6 +333,8 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         (branch, condition), *others = value.args
         if condition == sympy.true:
             return self.tensor(branch)
+        if not others:
+            raise ValueError(f"{value}: there is no case for the rest; end with (…, True)")
         rest = self._print(Piecewise(*others)) if len(others) > 1 else self._print(others[0][0])
         return f"torch.where({self._print(condition)}, {self.tensor(branch)}, {rest})"
 
