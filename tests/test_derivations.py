@@ -15,6 +15,7 @@ from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, inte
 from handgrad.symbolic.torch_code import compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
+lookup = array("u", n, integer=True)
 stride, pad = integers("stride pad")
 eps = array("eps")
 i, j, k, other = Idx("i", n), Idx("j", p), Idx("k", q), Idx("l", n)
@@ -184,7 +185,7 @@ FUNCTIONS = {
     "convolution": conv1d(),
     "convolution in two dimensions": conv2d(),
     "average pooling": average_pool(),
-    "embedding": Function(define("Y", b[t[i]] * 1, i), (b[s],), lambda b, t: b[t]),
+    "embedding": Function(define("Y", W[lookup[i], k], i, k), (W[r, s],), lambda W, u: F.embedding(u, W)),
     "attention": attention(causal=False),
     "causal attention": attention(causal=True),
 }
@@ -196,8 +197,9 @@ def arrays_of(function, numbers, random):
     for name, shape in arrays.items():
         extents = [numbers.setdefault(str(extent), random.randint(1, 5)) for extent in shape]
         values[name] = torch.randn(extents, dtype=torch.float64) if extents else torch.tensor(1e-3, dtype=torch.float64)
-    if "t" in values:
-        values["t"] = torch.randint(0, numbers["q"], values["t"].shape)
+    for name, extent in (("t", "q"), ("u", "p")):
+        if name in values:
+            values[name] = torch.randint(0, numbers.setdefault(extent, random.randint(1, 5)), values[name].shape)
     return values
 
 

@@ -58,17 +58,10 @@ class Sum(sympy.Sum):  # type: ignore[misc]
     is_commutative = True
 
     def __new__(cls, function: Any, *limits: Any) -> Expr:
-        """Return the sum; ValueError on an index without a range, or on a part of one."""
-        whole = []
-        for limit in limits:
-            index = limit if isinstance(limit, Idx) else limit[0]
-            if not isinstance(index, Idx) or index.upper is None or index.lower != 0:
-                raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
-            if index is not limit and tuple(limit[1:]) != (0, index.upper):
-                raise ValueError(
-                    f"a sum over {index} runs from 0 to {index.upper}; multiply by an Iverson bracket for less"
-                )
-            whole.append(sympy.Tuple(index, 0, index.upper))
+        """Return the sum; what it runs over is judged where it is used in a definition."""
+        whole = [
+            sympy.Tuple(limit, 0, limit.upper) if isinstance(limit, Idx) else sympy.Tuple(*limit) for limit in limits
+        ]
         if not whole or function == 0:
             return sympy.sympify(function)
         return Expr.__new__(cls, sympy.sympify(function), *whole)
@@ -195,6 +188,11 @@ def require_fitting(entry: Indexed) -> None:
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:
     if isinstance(value, Sum):
+        for index, *ends in value.limits:
+            if not isinstance(index, Idx) or index.upper is None or index.lower != 0:
+                raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
+            if ends != [0, index.upper]:
+                raise ValueError(f"a sum over {index} runs from 0 to {index.upper}; for less, multiply by an Iverson")
         summed = [index for index, *_ in value.limits]
         if twice := [index for index in summed if index in bound or summed.count(index) > 1]:
             raise ValueError(f"{value}: index {twice[0]} already has a meaning here; sum over another letter")

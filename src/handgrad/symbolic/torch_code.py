@@ -120,12 +120,12 @@ class _Coder:
         )
         self.taken.add(self.names[definition.base])
         code, axes = self.expression(definition.value, definition.indices)
+        if all(symbol.is_integer for symbol in definition.value.atoms(Symbol)) and not definition.value.atoms(Idx):
+            code = f"torch.tensor({code}, dtype={self.dtype}{self.device})"
+        elif not axes and definition.indices:
+            code = f"torch.as_tensor({code}, dtype={self.dtype}{self.device})"
         if axes == definition.indices:
             return code
-        if not definition.value.atoms(Indexed, Name, KroneckerDelta, Idx) and not self.like:
-            code = f"torch.tensor({code}, dtype={self.dtype})"
-        elif not axes:
-            code = f"torch.as_tensor({code}, dtype={self.dtype}{self.device})"
         aligned = _aligned(f"({code})", axes, definition.indices)
         return f"{aligned}.expand({', '.join(self.size(index) for index in definition.indices)})"
 
