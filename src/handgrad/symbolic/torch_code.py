@@ -62,7 +62,8 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     """Return the definition as a function of the arrays, and of the numbers that no array's shape tells, in its value.
 
     Definitions that the value uses become assignments. `functions` are torch's versions, by name, of sympy functions
-    other than exp, log, sin, cos and tanh. ValueError on a function that has none.
+    other than exp, log, sin, cos, tanh and the absolute value. ValueError on a function that has none, and if two
+    things have one name.
     """
     import torch
 
@@ -106,7 +107,7 @@ class _Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
     def __init__(self, like: str | None, taken: set[str], functions: dict[str, str]) -> None:
-        self.like, self.taken, self.functions = like, taken, functions
+        self.taken, self.functions = taken, functions
         self.dtype = f"{like}.dtype" if like else "torch.float64"
         self.device = f", device={like}.device" if like else ""
         self.names: dict[Any, str] = {}
@@ -114,11 +115,9 @@ class _Coder:
 
     def definition(self, definition: Definition) -> str:
         """Return code of a whole array, and remember its name."""
-        name = definition.name
-        self.names[definition.base] = next(
-            free for free in chain([name], (f"{name}_{i}" for i in count(2))) if free not in self.taken
-        )
-        self.taken.add(self.names[definition.base])
+        names = chain([definition.name], (f"{definition.name}_{number}" for number in count(2)))
+        name = self.names[definition.base] = next(name for name in names if name not in self.taken)
+        self.taken.add(name)
         code, axes = self.expression(definition.value, definition.indices)
         if all(symbol.is_integer for symbol in definition.value.atoms(Symbol)) and not definition.value.atoms(Idx):
             code = f"torch.tensor({code}, dtype={self.dtype}{self.device})"
@@ -143,25 +142,24 @@ class _Coder:
             tensors[product] = self.symbol(outer, order, axes)
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
         for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name)):
-            factors, repeats = [part], []
-            if isinstance(part, Sum):
-                factors = Mul.make_args(part.function)
-                repeats = [size(index) for index, *_ in part.limits if index not in free_indices(part.function)]
-            numbers = [factor for factor in factors if not free_indices(factor)]
-            arrays = _with_brackets_inside([factor for factor in factors if free_indices(factor)])
-            if isinstance(part, Name):
-                tensors[part] = Symbol(self.names[part], real=True)
-            else:
-                numbers = [
-                    Symbol(f"({self.expression(n, ())[0]})", real=True) if n.has(Sum, Name) else n for n in numbers
-                ]
-                tensors[part] = Mul(*numbers, *repeats, *([self.symbol(arrays, order, axes)] if arrays else []))
+            tensors[part] = self.part(part, order, axes)
         printed = value.xreplace(tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
         if unknown := used - {*self.functions, "Iverson", "Piecewise"}:
             raise ValueError(f"{value}: torch code is known for {', '.join(self.functions)}, not for {min(unknown)}")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
         return str(_Printer(self.dtype, self.device, self.functions).doprint(printed)), axes
+
+    def part(self, part: Expr, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
+        """Return a sum, an entry, a delta, an index or a defined number as a symbol, times the numbers in it."""
+        if isinstance(part, Name):
+            return Symbol(self.names[part], real=True)
+        factors = Mul.make_args(part.function) if isinstance(part, Sum) else [part]
+        summed = [index for index, *_ in part.limits] if isinstance(part, Sum) else []
+        numbers = [self.number(factor) for factor in factors if not free_indices(factor)]
+        numbers += [size(index) for index in summed if index not in free_indices(part.function)]
+        arrays = _with_brackets_inside([factor for factor in factors if free_indices(factor)])
+        return Mul(*numbers, self.symbol(arrays, order, axes)) if arrays else Mul(*numbers)
 
     def number(self, value: Expr) -> Expr:
         """Return a factor without axes; what torch has to compute becomes a symbol."""
