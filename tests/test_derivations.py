@@ -186,6 +186,11 @@ FUNCTIONS = {
     "convolution in two dimensions": conv2d(),
     "average pooling": average_pool(),
     "embedding": Function(define("Y", W[lookup[i], k], i, k), (W[r, s],), lambda W, u: F.embedding(u, W)),
+    "distances": Function(
+        define("D", Sum((X[i, j] - W[j, k]) ** 2, j), i, k),
+        (X[m, r], W[r, s]),
+        lambda X, W: ((X[:, :, None] - W) ** 2).sum(1),
+    ),
     "attention": attention(causal=False),
     "causal attention": attention(causal=True),
 }
@@ -242,7 +247,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("name", ["linear", "softmax", "layer norm", "attention", "convolution"])
+@pytest.mark.parametrize("name", ["linear", "softmax", "layer norm", "attention", "convolution", "distances"])
 def test_memory_stays_within_a_small_multiple_of_the_largest_array(name):
     function = FUNCTIONS[name]
     numbers = {"n": 60, "c": 8, "d": 16, "o": 8, "p": 40, "q": 20, "u": 40, "stride": 1, "pad": 1}

@@ -155,6 +155,12 @@ class _Coder:
         if isinstance(part, Name):
             return Symbol(self.names[part], real=True)
         factors = Mul.make_args(part.function) if isinstance(part, Sum) else [part]
+        if isinstance(part, Sum) and any(map(_is_spread, factors)):
+            terms = Add.make_args(sympy.expand(part.function))
+            if len(terms) > 1:
+                return Add(
+                    *(self.part(Sum(term, *(index for index, *_ in part.limits)), order, axes) for term in terms)
+                )
         summed = [index for index, *_ in part.limits] if isinstance(part, Sum) else []
         numbers = [self.number(factor) for factor in factors if not free_indices(factor)]
         numbers += [size(index) for index in summed if index not in free_indices(part.function)]
@@ -225,6 +231,13 @@ def _require_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: M
             raise ValueError(f"{name!r} is no name in Python: give the array another")
         if names.count(name) > 1:
             raise ValueError(f"two different arrays, numbers, sizes or functions are called {name}: rename one")
+
+
+def _is_spread(factor: Expr) -> bool:
+    """Say whether a sum or its power has more axes than each of its terms: P_ir - Q_kr has three, its terms two."""
+    base = factor.base if isinstance(factor, sympy.Pow) and factor.exp.is_Integer else factor
+    axes = [free_indices(term) for term in base.args] if isinstance(base, Add) else []
+    return bool(axes) and all(own < set().union(*axes) for own in axes)
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
