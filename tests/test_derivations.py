@@ -53,27 +53,22 @@ def log_softmax():
     return define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k)
 
 
-def layer_norm():
+def normalization(over, along, by_torch):
+    """Zero mean and unit variance over one index, for each value of the other."""
     gamma, beta = array("gamma", q), array("beta", q)
-    mean = define("mu", Sum(Z[i, k], k) / q, i)
-    variance = define("var", Sum((Z[i, k] - mean[i]) ** 2, k) / q, i)
-    output = define("Y", (Z[i, k] - mean[i]) / sqrt(variance[i] + eps) * gamma[k] + beta[k], i, k)
-    return Function(
-        output,
-        (Z[m, s], gamma[s], beta[s]),
-        lambda Z, gamma, beta, eps: F.layer_norm(Z, Z.shape[1:], gamma, beta, eps.item()),
-    )
+    average = define("mu", mean(Z[i, k], over), along)
+    variance = define("var", mean((Z[i, k] - average[along]) ** 2, over), along)
+    output = define("Y", (Z[i, k] - average[along]) / sqrt(variance[along] + eps) * gamma[k] + beta[k], i, k)
+    return Function(output, (Z[m, s], gamma[s], beta[s]), by_torch)
+
+
+def layer_norm():
+    return normalization(k, i, lambda Z, gamma, beta, eps: F.layer_norm(Z, Z.shape[1:], gamma, beta, eps.item()))
 
 
 def batch_norm():
-    gamma, beta = array("gamma", q), array("beta", q)
-    mean = define("mu", Sum(Z[i, k], i) / n, k)
-    variance = define("var", Sum((Z[i, k] - mean[k]) ** 2, i) / n, k)
-    output = define("Y", (Z[i, k] - mean[k]) / sqrt(variance[k] + eps) * gamma[k] + beta[k], i, k)
-    return Function(
-        output,
-        (Z[m, s], gamma[s], beta[s]),
-        lambda Z, gamma, beta, eps: F.batch_norm(Z, None, None, gamma, beta, training=True, eps=eps.item()),
+    return normalization(
+        i, k, lambda Z, gamma, beta, eps: F.batch_norm(Z, None, None, gamma, beta, training=True, eps=eps.item())
     )
 
 
@@ -206,6 +201,11 @@ def arrays_of(function, numbers, random):
         if name in values:
             values[name] = torch.randint(0, numbers.setdefault(extent, random.randint(1, 5)), values[name].shape)
     return values
+
+
+def test_the_steps_begin_with_every_definition_each_after_those_it_uses():
+    steps = vjp(FUNCTIONS["attention"].output, FUNCTIONS["attention"].wrt[0]).steps
+    assert [step.latex[:2] for step in steps if step.rule == "definition"] == ["A_", "P_", "Y_"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -50,11 +50,8 @@ class Receipt:
     lines: tuple[Line, ...]
 
     def __add__(self, other: "Receipt") -> "Receipt":
-        lines: dict[tuple[str, str], Line] = {}
-        for line in self.lines + other.lines:
-            key = line.compared, line.data
-            lines[key] = lines[key] + line if key in lines else line
-        return Receipt(self.name if self.name == other.name else f"{self.name}, {other.name}", tuple(lines.values()))
+        name = self.name if self.name == other.name else f"{self.name}, {other.name}"
+        return Receipt(name, _added_up(self.lines + other.lines))
 
     @property
     def cases(self) -> int:
@@ -104,7 +101,7 @@ def check_layer(
         check.against_autograd(_Numbers(torch.float64, variant), shapes)
     check.in_a_model(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.by_finite_differences(_Numbers(torch.float64, VARIANTS[0]), shapes)
-    return Receipt(check.name, tuple(check.lines.values()))
+    return Receipt(check.name, _added_up(check.lines))
 
 
 class _Numbers:
@@ -149,7 +146,7 @@ class _Check:
         self.parameters = list(layer.parameters())
         attributes = {id(value): name for name, value in vars(layer).items()}
         self.names = ["input", *(attributes.get(id(p), f"parameter {i}") for i, p in enumerate(self.parameters))]
-        self.lines: dict[tuple[str, str], Line] = {}
+        self.lines: list[Line] = []
 
     def copy(self, parameters: Sequence[Tensor]) -> Layer:
         """Return a copy of the layer with other parameters."""
@@ -242,7 +239,7 @@ class _Check:
             )
         except GradcheckError as error:
             raise CheckError(f"{self.name}.backward fails gradcheck\n  at: {numbers}\n  {error}") from None
-        self.record(Line("gradients = finite differences", "float64", 1 + len(parameters), None, tolerance))
+        self.lines.append(Line("gradients = finite differences", "float64", 1 + len(parameters), None, tolerance))
 
     @contextmanager
     def running(self, what: str, numbers: _Numbers, inputs: Sequence[Tensor]) -> Iterator[None]:
@@ -275,11 +272,16 @@ class _Check:
         difference = (actual - expected).abs().nan_to_num(0).max().item() if actual.numel() else 0.0
         subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
         data = "integers" if numbers.integers else "float64"
-        self.record(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
+        self.lines.append(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
 
-    def record(self, line: Line) -> None:
-        key = line.compared, line.data
-        self.lines[key] = self.lines[key] + line if key in self.lines else line
+
+def _added_up(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Add up the lines that tell of the same kind of comparison."""
+    kinds: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        kind = line.compared, line.data
+        kinds[kind] = kinds[kind] + line if kind in kinds else line
+    return tuple(kinds.values())
 
 
 def _number(value: float | None) -> str:

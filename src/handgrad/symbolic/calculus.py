@@ -58,7 +58,7 @@ class Sum(sympy.Sum):  # type: ignore[misc]
     is_commutative = True
 
     def __new__(cls, function: Any, *limits: Any) -> Expr:
-        """Return the sum; what it runs over is judged where it is used in a definition."""
+        """Return the sum, or what is summed if there is no index; `define` judges what it runs over."""
         whole = [
             sympy.Tuple(limit, 0, limit.upper) if isinstance(limit, Idx) else sympy.Tuple(*limit) for limit in limits
         ]
@@ -146,6 +146,12 @@ def definition_of(value: Expr) -> Definition | None:
     return label.definition if isinstance(label, Name) else None
 
 
+def in_order(definition: Definition) -> list[Definition]:
+    """Return the definitions that one is made of, itself the last, each after those it uses."""
+    used = [name.definition for name in sorted(definition.value.atoms(Name), key=lambda name: name.dummy_index)]
+    return list(dict.fromkeys([*(step for inner in used for step in in_order(inner)), definition]))
+
+
 def unfolded(value: Expr) -> Expr | None:
     """Return what a defined entry is defined to be, with letters of its own for what it sums over; else None."""
     if not (definition := definition_of(value)):
@@ -189,7 +195,7 @@ def require_fitting(entry: Indexed) -> None:
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:
     if isinstance(value, Sum):
         for index, *ends in value.limits:
-            if not isinstance(index, Idx) or index.upper is None or index.lower != 0:
+            if not isinstance(index, Idx):
                 raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
             if ends != [0, index.upper]:
                 raise ValueError(f"a sum over {index} runs from 0 to {index.upper}; for less, multiply by an Iverson")
@@ -210,7 +216,7 @@ def differentiate(value: Expr, entry: Indexed) -> Expr:
     if isinstance(value, Sum):
         clash = {index: _fresh(index) for index, *_ in value.limits if index in entry.indices}
         inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
-        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits)) if inner != 0 else inner
+        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
     if entry.is_integer:
         raise ValueError(f"{entry.base.label} is an array of whole numbers: there is no derivative with respect to it")
     if isinstance(value, Indexed) and value.base == entry.base:
@@ -258,7 +264,7 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
             renamings = (dict(zip(order, names, strict=True)) for order in permutations(used))
             fitting = (names for names in renamings if all(size(old) == size(new) for old, new in names.items()))
             first = min((rename(summand, renaming) for renaming in fitting), key=sympy.default_sort_key)
-            parts.append(_sum(first, names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
+            parts.append(Sum(first, *names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
     return sympy.expand(Add(*parts))
 
 
@@ -393,8 +399,4 @@ def _rebuild(term: Term) -> Expr:
     inner = Mul(*(factor for factor in term.factors if free_indices(factor) & bound))
     kept = [index for index in term.dummies if index in free_indices(inner)]
     repeats = Mul(*(size(index) for index in term.dummies if index not in kept))
-    return outer * repeats * _sum(inner, kept)
-
-
-def _sum(value: Expr, indices: list[Idx]) -> Expr:
-    return Sum(value, *indices) if indices else value
+    return outer * repeats * Sum(inner, *kept)

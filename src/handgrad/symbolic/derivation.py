@@ -11,13 +11,13 @@ from sympy import Expr, Idx, Indexed, IndexedBase, Symbol
 from handgrad.symbolic.calculus import (
     Definition,
     Iverson,
-    Name,
     Sum,
     array,
     contract,
     define,
     differentiate,
     expand,
+    in_order,
     rename,
     require_fitting,
     size,
@@ -113,7 +113,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
-        total = Sum(upstream * output.value, *output.indices) if output.indices else upstream * output.value
+        total = Sum(upstream * output.value, *output.indices)
     derivation = _derive(output, entry, total, derivative(of, latex(entry)), entry.indices, rules)
     if not (matrix := matrix_form(derivation.result)):
         return derivation
@@ -131,9 +131,7 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
 def _entry(output: Definition, wrt: Any) -> Indexed:
     """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
     if isinstance(wrt, IndexedBase):
-        used = {index.label.name for index in (expand(output.value)).atoms(Idx)} | {
-            i.label.name for i in output.indices
-        }
+        used = {index.label.name for index in expand(output.value).atoms(Idx) | {*output.indices}}
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
     if not isinstance(wrt, Indexed):
@@ -151,9 +149,8 @@ def _derive(
 ) -> Derivation:
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
-    inner = [name.definition for name in sorted(output.value.atoms(Name), key=lambda name: name.dummy_index)]
     steps = [
-        *(Step("definition", f"{latex(used.entry)} = {latex(used.value)}") for used in [*inner, output]),
+        *(Step("definition", f"{latex(used.entry)} = {latex(used.value)}") for used in in_order(output)),
         *rules,
         Step("differentiate", f"{name} = {latex(differentiated)}"),
     ]

@@ -89,7 +89,7 @@ class _Reading:
         stops = zip(self.chain, [row, *inner[:-1]], inner, strict=True)
         product = Mul(*(block.entry(left, right) for block, left, right in stops))
         summed = [index for index in inner if index is not None and (self.trace or index is not column)]
-        return Sum(product, *summed) if summed else product
+        return Sum(product, *summed)
 
 
 def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[..., list[_Block]]) -> _Reading | None:

@@ -14,7 +14,17 @@ from sympy.core.relational import Relational
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import PythonCodePrinter
 
-from handgrad.symbolic.calculus import Definition, Iverson, Name, Sum, definition_of, free_indices, outermost, size
+from handgrad.symbolic.calculus import (
+    Definition,
+    Iverson,
+    Name,
+    Sum,
+    definition_of,
+    free_indices,
+    in_order,
+    outermost,
+    size,
+)
 from handgrad.symbolic.notation import reading_order
 
 if TYPE_CHECKING:
@@ -67,7 +77,7 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     """
     import torch
 
-    steps = _in_order(definition)
+    steps = in_order(definition)
     entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
     given = [entry.base for entry in entries if definition_of(entry) is None]
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in given}
@@ -95,12 +105,6 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     exec(source, namespace)
     shape = tuple(map(size, definition.indices))
     return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
-
-
-def _in_order(definition: Definition) -> list[Definition]:
-    """Return the definitions that one is made of, each after those it uses itself."""
-    used = [name.definition for name in sorted(definition.value.atoms(Name), key=lambda name: name.dummy_index)]
-    return list(dict.fromkeys([*(step for inner in used for step in _in_order(inner)), definition]))
 
 
 class _Coder:
