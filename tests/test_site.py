@@ -449,6 +449,13 @@ def test_bad_input_is_named_with_file_and_line(
         ("project:\n  type: website", "project: website", 1, "project must be options"),
         ("website\nweb", 'website\n  render: ["/x/*.qmd"]\nweb', 3, "'/x/*.qmd' matches no file"),
         ("website\nweb", 'website\n  output-dir: "_x/.."\nweb', 3, "output-dir must be in the project"),
+        (
+            "website\nweb",
+            "website\n  post-render: finish.ts\nweb",
+            3,
+            "'finish.ts', and must be the path of a Python script",
+        ),
+        ("website\nweb", "website\n  post-render:\n    - none.py\nweb", 4, "post-render is 'none.py'"),
         ("references.bib", "none.bib", 14, "the file 'none.bib' does not exist"),
     ],
 )
@@ -518,6 +525,69 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     assert "Traceback" not in ran.err
     assert "good.qmd  ran 1 cells" in ran.out
     assert project.site() == before
+
+
+FINISH = """\
+import os
+from pathlib import Path
+
+site, pages = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]), os.environ["QUARTO_PROJECT_OUTPUT_FILES"].split("\\n")
+assert os.environ["QUARTO_PROJECT_RENDER_ALL"] == "1" and Path("_quarto.yml").is_file()
+assert (site / "dot.svg").is_file()
+for page in map(Path, pages):
+    page.write_text(page.read_text().replace("PLACE", f"finished {' '.join(map(str, {'a', 'b', 'c'}))}"))
+(site / "made.html").write_text("<p id='here'>" + " ".join(sorted(page.name for page in map(Path, pages))))
+"""
+
+
+def finished(root: Path, script: str, **pages: str) -> Project:
+    project = Project(root, **pages)
+    project.write("dot.svg", DOT.decode())
+    project.write("scripts/finish.py", script)
+    settings = "type: website\n  post-render: scripts/finish.py"
+    project.write("_quarto.yml", SETTINGS.replace("type: website", settings))
+    return project
+
+
+def test_scripts_finish_the_pages_before_the_site_is_exchanged(tmp_path: Path) -> None:
+    page = "PLACE and [made](made.html) ![a](dot.svg)"
+    project = finished(tmp_path / "one", FINISH, index=page, other="words\n\nPLACE")
+    assert (project.render().status, project.render().err) == (0, "")
+    assert "finished " in project.html("index")
+    assert "PLACE" not in project.html("other")
+    assert project.html("made").endswith("index.html other.html")
+    before = project.site()
+    assert project.render().status == 0
+    assert project.site() == before
+    other = finished(tmp_path / "two", FINISH, index=page, other="words\n\nPLACE")
+    assert other.render().status == 0
+    assert other.site() == before
+
+
+def test_a_failing_script_is_a_failed_build(tmp_path: Path) -> None:
+    project = finished(tmp_path, "", index="words")
+    assert project.render().status == 0
+    before = project.site()
+    project.page("index", "other words")
+    for script, line, words in [("\nraise ValueError('no')", 2, "ValueError: no"), ("raise SystemExit('no')", 1, "no")]:
+        project.write("scripts/finish.py", script)
+        ran = project.render()
+        assert ran.status == 1
+        assert ran.err.startswith(f"scripts/finish.py:{line}: the script failed:\n")
+        assert ran.err.endswith(f"{words}\n")
+        assert project.site() == before
+
+
+def test_what_scripts_leave_is_checked_for_links_that_lead_nowhere(tmp_path: Path) -> None:
+    write = "import os, pathlib\nsite = pathlib.Path(os.environ['QUARTO_PROJECT_OUTPUT_DIR'])\n"
+    page = "[a](made.html#{})"
+    script = write + """(site / "made.html").write_text('<p id="yes"><a href="{}">b</a></p>')"""
+    project = finished(tmp_path, script.format("index.html#none"), index=page.format("yes"))
+    assert project.render().err == "made.html:1: '#none' leads nowhere: index.html has no such place\n"
+    project.write("scripts/finish.py", script.format("index.html"))
+    assert project.render().status == 0
+    project.page("index", page.format("no"))
+    assert project.render().err == "index.qmd:5: '#no' leads nowhere: made.html has no such place\n"
 
 
 def wait_for(path: Path) -> None:

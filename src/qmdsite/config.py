@@ -27,7 +27,7 @@ SHARED = {
 }
 ITEMS = [{"text": str, "href": str}]
 PROJECT = {
-    "project": {"type": {"website"}, "output-dir": str, "render": list},
+    "project": {"type": {"website"}, "output-dir": str, "render": list, "post-render": TEXTS},
     "website": {
         **{"title": str, "description": str, "page-navigation": bool, "page-footer": str, "sidebar": {False}},
         **{"navbar": {"left": ITEMS, "right": ITEMS}},

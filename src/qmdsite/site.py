@@ -7,6 +7,8 @@ import html
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -66,6 +68,11 @@ class Site:
         if self.output.is_symlink() or (self.output.exists() and not self.output.is_dir()):
             words = "the site is to be written here, and this is no folder; move it"
             self.problems.append(Problem(str(self.output.relative_to(self.root)), 1, words))
+        self.scripts = texts(self.project.get("post-render"))
+        for name in self.scripts:
+            if not name.endswith(".py") or not (self.root / name).is_file():
+                words = f"project.post-render is '{name}', and must be the path of a Python script, such as finish.py"
+                self.problems.append(self.file.problem(name, words))
         self.judge()
         # In a place with a short name, for the path of a socket may have about a hundred bytes.
         self.sockets = Path(tempfile.gettempdir(), f"qmdsite-{os.getuid()}-{digest(str(self.root))[:12]}")
@@ -107,7 +114,11 @@ class Site:
             executor = Executor(self.root, self.output, self.sockets, self.runs)
             kept = {page.path: executor.kept(page) for page in self.pages.values()}
             files = self.build(executor, kept)
-            self.link(files)
+            problems = self.link(files)
+            if self.scripts:
+                files = self.post_render(files)
+                problems = self.link(files)
+            self.problems += problems
             self.judge()
             self.write(files)
             self.runs.prune()
@@ -275,8 +286,9 @@ class Site:
             meta["neighbours"] = [link(order[i].meta["title"], order[i].path, f"{{rel={rel}}}") for rel, i in near]
         return {key: value for key, value in meta.items() if value not in ("", [])}
 
-    def link(self, files: dict[str, bytes]) -> None:
-        """Add the project's files that pages show or link to; a link that leads nowhere is a problem."""
+    def link(self, files: dict[str, bytes]) -> list[Problem]:
+        """Add the project's files that pages show or link to, and return what leads nowhere."""
+        problems: list[Problem] = []
 
         def take(name: str) -> bool:
             if not name.startswith(("..", "/")) and name not in files and (self.root / name).is_file():
@@ -285,11 +297,14 @@ class Site:
 
         for name in self.css:
             if not take(name):
-                self.problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
+                problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
         pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
         ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
-        for page in self.pages.values():
-            here = out(page.path)
+        sources = {out(page.path): page for page in self.pages.values()}
+        for here in pages:
+            if here not in sources and (self.root / here).is_file():
+                continue  # the project's own file, copied as it is
+            page = sources.get(here, Page(here))
             body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", pages[here], flags=re.S)
             links = re.findall(r'<(a|img|source|video|audio|script|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
             for tag, link in [*links, *(("img", name) for name in texts(page.meta.get("image")))]:
@@ -297,7 +312,7 @@ class Site:
                 if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
                     if tag != "a" and not link.startswith("data:"):
                         words = f"'{link}' is on another host, which a page may link to and not load from"
-                        self.problems.append(page.problem(link, words))
+                        problems.append(page.problem(link, words))
                     continue
                 name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
                 name = f"{name}/index.html" if f"{name}/index.html" in pages else name
@@ -306,10 +321,30 @@ class Site:
                     written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
                     places = [(page, written), (self.file, rooted)]
                     owner, words = next((place for place in places if place[0].has(place[1])), places[0])
-                    self.problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
+                    problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
                 elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
                     words = f"'#{fragment}' leads nowhere: {name} has no such place"
-                    self.problems.append(page.problem(fragment, words))
+                    problems.append(page.problem(fragment, words))
+        return problems
+
+    def post_render(self, files: dict[str, bytes]) -> dict[str, bytes]:
+        """Return the site's files as the project's scripts leave them."""
+        new = self.work / "new"
+        _write(new, files)
+        pages = [str((new / out(path)).relative_to(self.root)) for path in self.pages]
+        environment = {
+            **os.environ,
+            **{"QUARTO_PROJECT_RENDER_ALL": "1", "QUARTO_PROJECT_OUTPUT_DIR": str(new), "PYTHONHASHSEED": "0"},
+            **{"QUARTO_PROJECT_OUTPUT_FILES": "\n".join(pages)},
+        }
+        for name in self.scripts:
+            command = [sys.executable, name]
+            ran = subprocess.run(command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True)
+            if ran.returncode:
+                places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', ran.stderr)
+                raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed:\n{ran.stderr.rstrip()}")
+            print(ran.stderr, end="", file=sys.stderr, flush=True)
+        return {str(path.relative_to(new)): path.read_bytes() for path in sorted(new.rglob("*")) if path.is_file()}
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write the whole site beside the old one and exchange the two."""
@@ -321,15 +356,20 @@ class Site:
             self.htmls.put(key, woff)
         files[f"{LIBS}/math.woff2"] = woff
         new, old = self.work / "new", self.work / "old"
-        for name, data in files.items():
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).write_bytes(data)
+        _write(new, files)
         if not _exchanged(new, self.output):
             if self.output.exists():
                 self.output.rename(old)
             new.rename(self.output)
         for rest in (new, old):
             shutil.rmtree(rest, ignore_errors=True)
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
