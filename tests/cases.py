@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from sympy import Piecewise
+from sympy import Piecewise, exp
 from torch.nn import functional
 
-from handgrad import Layer, Linear, MSELoss, Receipt, ReLU, check_layer
+from handgrad import Exp, Layer, Linear, MSELoss, Receipt, ReLU, check_layer
 from handgrad.symbolic import Definition, Derivation, Sum, array, define, indices, mean, sizes, vjp
 
 n, p, q = sizes("n p q")
@@ -18,6 +18,7 @@ Z, T = array("X", i, k), array("T", i, k)
 
 linear = define("Y", Sum(X[i, j] * W[j, k], j) + b[k], i, k)
 relu = define("Y", Piecewise((Z[i, k], Z[i, k] > 0), (0, True)), i, k)
+exponential = define("Y", exp(Z[i, k]), i, k)
 mse = define("L", mean((Z[i, k] - T[i, k]) ** 2, i, k))
 
 
@@ -59,6 +60,14 @@ CASES = {
         {"X": vjp(relu, Z[m, s], G)},
         "X",
         (((), ((4, 3),)), ((), ((7, 1),))),
+    ),
+    "exp": Case(
+        Exp,
+        torch.exp,
+        exponential,
+        {"X": vjp(exponential, Z[m, s], G)},
+        "X",
+        (((), ((4, 3),)),),
     ),
     "mse": Case(
         MSELoss,

@@ -10,7 +10,7 @@ from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, p, q, r, 
 from sympy import And, Function, KroneckerDelta, Piecewise, Rational, exp, gamma, log, sqrt
 from torch.nn import functional as F
 
-from handgrad.symbolic import Idx, Iverson, Sum, array, define, indices, jacobian, matrix, vjp
+from handgrad.symbolic import Idx, Iverson, Sum, array, define, expand, indices, jacobian, matrix, vjp
 from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.torch_code import compile_torch
@@ -24,6 +24,7 @@ FORMULAS = {
     "linear W": (r"\frac{\partial L}{\partial W} = X^{\mathsf{T}} G", 'torch.einsum("is,ir->rs", G, X)'),
     "linear b": (r"\frac{\partial L}{\partial b} = G^{\mathsf{T}} \mathbf{1}", "G.sum(0)"),
     "relu X": (r"\frac{\partial L}{\partial X} = G \odot [X > 0]", "torch.where(X > 0, G, 0)"),
+    "exp X": (r"\frac{\partial L}{\partial X_{ms}} = G_{ms} e^{X_{ms}}", "G*torch.exp(X)"),
     "mse X": (r"\frac{\partial L}{\partial X} = \frac{2}{n q} \left(X - T\right)", "2*(X - T)/(n*q)"),
 }
 
@@ -145,6 +146,33 @@ def test_the_letters_of_the_entry_may_be_summed_over_in_the_definition():
     assert r"\sum_{j'} X_{ij'} \delta_{jj'}" in derivation.steps[2].latex
 
 
+@pytest.mark.parametrize("name", ["w", "b"])
+def test_numbers_are_differentiated_like_arrays_without_axes(name):
+    scores = define("Y", exp(array("w") * Z[i, k] + array("b")), i, k)
+    numbers = {"X": torch.randn(3, 2), "w": torch.tensor(0.5), "b": torch.tensor(-1.0)}
+    given = torch.randn(3, 2)
+
+    def by_torch(number):
+        given = numbers | {name: number}
+        return torch.exp(given["w"] * given["X"] + given["b"])
+
+    built = jacobian(scores, array(name)).compile()(**numbers)
+    torch.testing.assert_close(built, torch.autograd.functional.jacobian(by_torch, numbers[name]))
+    derivation = vjp(scores, array(name))
+    torch.testing.assert_close(derivation.compile()(G=given, **numbers), (given * built).sum())
+    assert derivation.entries(n=2, q=1).text.startswith(f"$$\n\\frac{{\\partial L}}{{\\partial {name}}} = ")
+
+
+def test_a_defined_number_is_differentiated_through_and_with_respect_to():
+    w, y = array("w"), array("y")
+    a = define("a", w * y)
+    b = define("b", exp(a[()]) + w)
+    loss = define("L", a[()] * b[()])
+    assert vjp(loss, b.base).result.value == a.base
+    by_calculus = (w * y * (exp(w * y) + w)).diff(w)
+    assert (expand(vjp(loss, w).result.value) - by_calculus).simplify() == 0
+
+
 def test_an_array_is_differentiated_by_an_entry_with_letters_of_its_own():
     assert vjp(linear, W).result.value == DERIVATIONS["linear W"].result.value
     assert vjp(linear, b, G).steps[-1].latex == DERIVATIONS["linear b"].steps[-1].latex
@@ -233,7 +261,7 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies():
         ("are called n: rename one", lambda: compile_torch(define("y", Sum(array("n", n)[i], i)))),
         ("'lambda' is no name in Python", lambda: compile_torch(define("y", array("lambda") * x[i], i))),
         ("there is no case for the rest", lambda: compile_torch(define("y", Piecewise((x[i], x[i] > 0)), i))),
-        ("a is no array and no entry", lambda: vjp(linear, array("a"), G)),
+        ("and no real number", lambda: vjp(linear, n, G)),
         ("give every size a number; there is none for p, q", lambda: DERIVATIONS["linear W"].entries(n=2)),
     ],
 )

@@ -4,19 +4,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from handgrad.activations import Exp as Exp
     from handgrad.activations import ReLU as ReLU
+    from handgrad.data import mnist as mnist
     from handgrad.layer import Layer as Layer
     from handgrad.layer import Sequential as Sequential
     from handgrad.layer import accumulate as accumulate
     from handgrad.layer import as_function as as_function
     from handgrad.linear import Linear as Linear
     from handgrad.losses import MSELoss as MSELoss
+    from handgrad.measure import compare as compare
     from handgrad.testing import CheckError as CheckError
     from handgrad.testing import Receipt as Receipt
     from handgrad.testing import check_layer as check_layer
 
 _HOME = {
     "CheckError": "testing",
+    "Exp": "activations",
     "Layer": "layer",
     "Linear": "linear",
     "MSELoss": "losses",
@@ -26,6 +30,8 @@ _HOME = {
     "accumulate": "layer",
     "as_function": "layer",
     "check_layer": "testing",
+    "compare": "measure",
+    "mnist": "data",
 }
 
 

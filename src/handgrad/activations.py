@@ -1,4 +1,4 @@
-"""Activations: functions of each entry on its own. Derived in posts/relu."""
+"""Activations: functions of each entry on its own. Derived in posts/relu and posts/chain-rule."""
 
 import torch
 from torch import Tensor
@@ -26,3 +26,22 @@ class ReLU(Layer):
         (output,) = self.saved_tensors
         require_same_shape(grad_output=grad_output.shape, output=output.shape)
         return torch.where(output > 0, grad_output, 0)
+
+
+class Exp(Layer):
+    """Exponential Y = exp(X), entrywise.   dL/dX = G exp(X) = G Y, entrywise.
+
+    G = dL/dY. X has any shape.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(*) -> (*)."""
+        output = input.exp()
+        self.save_for_backward(output)
+        return output
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        """(*) -> (*)."""
+        (output,) = self.saved_tensors
+        require_same_shape(grad_output=grad_output.shape, output=output.shape)
+        return grad_output * output

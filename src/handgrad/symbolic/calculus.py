@@ -211,20 +211,28 @@ def _require_distinct(value: Expr, bound: set[Idx]) -> None:
 # Differentiation and contraction
 
 
-def differentiate(value: Expr, entry: Indexed) -> Expr:
-    """Return d(value)/d(entry), by the chain rule over the entries and sums that `value` is a function of."""
+def differentiate(value: Expr, entry: Expr) -> Expr:
+    """Return d(value)/d(entry), by the chain rule over the entries and sums that `value` is a function of.
+
+    `entry` is an entry of an array, or a number: a symbol.
+    """
     if isinstance(value, Sum):
-        clash = {index: _fresh(index) for index, *_ in value.limits if index in entry.indices}
+        clash = {index: _fresh(index) for index, *_ in value.limits if index in getattr(entry, "indices", ())}
         inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
         return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
     if entry.is_integer:
-        raise ValueError(f"{entry.base.label} is an array of whole numbers: there is no derivative with respect to it")
-    if isinstance(value, Indexed) and value.base == entry.base:
+        what = f"{entry.base.label} is an array of whole numbers" if isinstance(entry, Indexed) else f"{entry} is whole"
+        raise ValueError(f"{what}: there is no derivative with respect to it")
+    if value == entry and isinstance(value, Symbol):
+        return sympy.S.One
+    if isinstance(value, Indexed) and isinstance(entry, Indexed) and value.base == entry.base:
         return Mul(*(KroneckerDelta(a, b) for a, b in zip(value.indices, entry.indices, strict=True)))
     if isinstance(value, (Indexed, Name)):
         inner = unfolded(value)
         return sympy.S.Zero if inner is None else differentiate(inner, entry)
     parts = outermost(value, (Indexed, Sum, Name))
+    if isinstance(entry, Symbol) and entry not in parts:
+        parts.append(entry)
     scalars = {part: Dummy(real=True) for part in parts}
     back = {scalar: part for part, scalar in scalars.items()}
     scalar_value = value.xreplace(scalars)

@@ -40,7 +40,7 @@ class Derivation:
     """The derivative `name` of `total` with respect to `entry`: the steps to it, and the result as a definition."""
 
     total: Expr
-    entry: Indexed
+    entry: Expr
     name: str
     steps: tuple[Step, ...]
     result: Definition
@@ -82,9 +82,11 @@ class Derivation:
                 raise AssertionError(f"derivative with respect to {wrt}: {by_formula} is not {by_calculus}")
             table[place] = by_formula
         rows: dict[Any, list[str]] = {}
-        for (*row, _), value in table.items():
-            rows.setdefault(tuple(row), []).append(latex(value))
+        for place, value in table.items():
+            rows.setdefault(place[:-1], []).append(latex(value))
         body = " \\\\ ".join(map(" & ".join, rows.values()))
+        if not indices:
+            return Markdown(display(f"{self.name} = {body}"))
         return Markdown(display(f"\\left({self.name}\\right) = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
     def _repr_markdown_(self) -> str:
@@ -94,8 +96,8 @@ class Derivation:
 def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """Derive dL/d(wrt) from G = dL/d(output), for any L that depends on `wrt` through `output` alone.
 
-    `wrt` is an array, or one of its entries if you want to choose the letters. `grad_output` is the array G; one of
-    that name if none is given, but if the output is a number, L is then the output itself. ValueError if the letters
+    `wrt` is a number, an array, or an entry of one if you want to choose the letters. `grad_output` is the array G; one
+    of that name if none is given, but if the output is a number, L is then the output itself. ValueError if the letters
     of an entry are used in the output already, or `grad_output` is the array that is differentiated.
     """
     entry = _entry(output, wrt)
@@ -103,8 +105,8 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
-    if grad_output == entry.base:
-        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {entry.base.label} too")
+    if grad_output == _array(entry):
+        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {_name(entry)} too")
     if grad_output is None:
         of, total, rules = output.name, output.value, []
     else:
@@ -114,10 +116,10 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
-    derivation = _derive(output, entry, total, derivative(of, latex(entry)), entry.indices, rules)
+    derivation = _derive(output, entry, total, derivative(of, latex(entry)), _indices(entry), rules)
     if not (matrix := matrix_form(derivation.result)):
         return derivation
-    last = Step("matrix form", f"{derivative(of, latex(entry.base.label))} = {matrix}")
+    last = Step("matrix form", f"{derivative(of, latex(_array(entry)))} = {matrix}")
     return replace(derivation, steps=(*derivation.steps, last))
 
 
@@ -125,18 +127,21 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
     """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
     entry = _entry(output, wrt)
     name = derivative(latex(output.entry), latex(entry))
-    return _derive(output, entry, output.value, name, output.indices + entry.indices, [])
+    return _derive(output, entry, output.value, name, output.indices + _indices(entry), [])
 
 
-def _entry(output: Definition, wrt: Any) -> Indexed:
+def _entry(output: Definition, wrt: Any) -> Expr:
     """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
+    if isinstance(wrt, Symbol) and wrt.is_real and not wrt.is_integer:
+        return wrt
     if isinstance(wrt, IndexedBase):
         used = {index.label.name for index in expand(output.value).atoms(Idx) | {*output.indices}}
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
     if not isinstance(wrt, Indexed):
         raise TypeError(
-            f"{wrt} is no array and no entry of one, such as X[m, s]: it cannot be differentiated with respect to"
+            f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
+            "it cannot be differentiated with respect to"
         )
     require_fitting(wrt)
     if clash := [index for index in wrt.indices if index in output.indices or wrt.indices.count(index) > 1]:
@@ -144,8 +149,21 @@ def _entry(output: Definition, wrt: Any) -> Indexed:
     return wrt
 
 
+def _indices(entry: Expr) -> tuple[Idx, ...]:
+    return tuple(entry.indices) if isinstance(entry, Indexed) else ()
+
+
+def _array(entry: Expr) -> Expr:
+    return entry.base if isinstance(entry, Indexed) else entry
+
+
+def _name(entry: Expr) -> str:
+    name: str = (entry.base.label if isinstance(entry, Indexed) else entry).name
+    return name
+
+
 def _derive(
-    output: Definition, entry: Indexed, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[Step]
+    output: Definition, entry: Expr, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[Step]
 ) -> Derivation:
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
@@ -156,7 +174,7 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(total, entry, name, tuple(steps), define(f"d{entry.base.label.name}", value, *indices))
+    return Derivation(total, entry, name, tuple(steps), define(f"d{_name(entry)}", value, *indices))
 
 
 def _whole_numbers(value: Expr) -> set[Symbol]:
