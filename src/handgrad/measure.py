@@ -1,0 +1,135 @@
+"""What functions that do the same cost: their times, taken in turn, and the memory of the tensors they make."""
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from timeit import Timer
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.weak import WeakIdKeyDictionary
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one function took: seconds, one for each call, and bytes."""
+
+    seconds: tuple[float, ...]
+    peak_memory: int
+
+    @property
+    def median(self) -> float:
+        """The median of the times, in seconds."""
+        return median(self.seconds)
+
+    @property
+    def best(self) -> float:
+        """The shortest of the times, in seconds: what disturbs a measurement can only lengthen it."""
+        return min(self.seconds)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What each of several functions took, by name; a notebook shows it as a table, with times in `.timing` spans."""
+
+    costs: Mapping[str, Cost]
+
+    def __getitem__(self, name: str) -> Cost:
+        return self.costs[name]
+
+    def ratio(self, name: str) -> float:
+        """Return by what factor the function's median time exceeds that of the fastest."""
+        return self[name].median / min(cost.median for cost in self.costs.values())
+
+    def _repr_markdown_(self) -> str:
+        head = "| | Median time | Ratio to fastest | Peak memory |\n|:--|--:|--:|--:|"
+        return "\n".join([head, *(self._row(name, cost) for name, cost in self.costs.items())])
+
+    def _row(self, name: str, cost: Cost) -> str:
+        # Padded: pandoc lays a table out by the length of its source, which must not depend on a measurement.
+        times = [timing(text).ljust(20) for text in (duration(cost.median), f"{self.ratio(name):.1f}")]
+        return f"| {name} | {times[0]} | {times[1]} | {memory(cost.peak_memory)} |"
+
+
+def compare(
+    functions: Mapping[str, Callable[[], object]], repeats: int = 20, clock: Callable[[], float] = perf_counter
+) -> Comparison:
+    """Time each function `repeats` times and count the memory of the tensors it makes.
+
+    Each is called once before anything is timed. Then all are called in turn, `repeats` rounds of them, so that a
+    machine that slows down slows all alike, with Python's garbage collector off, as in `timeit`. Memory is counted by
+    `peak_memory` in a call of its own. `clock` gives seconds. A function that only starts work elsewhere, as on a GPU,
+    must itself wait for the end of it. Raises ValueError if there is nothing to time.
+    """
+    if not functions or repeats < 1:
+        raise ValueError(f"nothing to time: {len(functions)} functions, {repeats} repeats")
+    for function in functions.values():
+        function()
+    timers = {name: Timer(function, timer=clock) for name, function in functions.items()}
+    rounds = [[timer.timeit(number=1) for timer in timers.values()] for _ in range(repeats)]
+    seconds = zip(*rounds, strict=True)
+    pairs = zip(functions.items(), seconds, strict=True)
+    return Comparison({name: Cost(times, peak_memory(function)) for (name, function), times in pairs})
+
+
+def peak_memory(function: Callable[[], object]) -> int:
+    """Return the most bytes of tensors that `function` makes and that are alive at once, on any device.
+
+    Exact for what torch's operators return and autograd keeps: a storage counts once however many views it has, from
+    the operator that makes it until its last owner is gone; storages that were there before do not count. On the `meta`
+    device nothing is allocated and the count is the same. What it cannot see: scratch memory within an operator, what
+    an allocator rounds up or keeps, storages that are resized, sparse tensors, tensors made of Python numbers or numpy
+    arrays, and memory that is not torch's.
+    """
+    storages = _Storages()
+    with storages:
+        function()
+    return storages.peak
+
+
+class _Storages(TorchDispatchMode):
+    """Knows the storages that are alive, and the bytes that each has added: 0 if it was there before."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.added: MutableMapping[torch.UntypedStorage, int] = WeakIdKeyDictionary()
+        self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for storage in _storages((args, kwargs)):
+            self.added.setdefault(storage, 0)
+        result = func(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            self.added.setdefault(storage, storage.nbytes())
+        self.peak = max(self.peak, sum(self.added.values()))
+        return result
+
+
+def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+    for value in tree_iter(values):
+        if isinstance(value, Tensor) and value.layout is torch.strided:
+            yield value.untyped_storage()
+
+
+def timing(text: str) -> str:
+    """Return Markdown that marks `text` as measured: it may differ between two renders of a page."""
+    return f"[{text}]{{.timing}}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text, in a fitting unit."""
+    return _in_units(seconds, {"s": 1, "ms": 1e-3, "µs": 1e-6})
+
+
+def memory(count: int) -> str:
+    """Return bytes as text, in a fitting decimal unit."""
+    return _in_units(count, {"GB": 1e9, "MB": 1e6, "kB": 1e3, "bytes": 1})
+
+
+def _in_units(value: float, units: Mapping[str, float]) -> str:
+    unit = next((unit for unit, scale in units.items() if value >= scale), [*units][-1])
+    return f"{float(f'{value / units[unit]:.3g}'):g} {unit}"
