@@ -420,6 +420,8 @@ BAD = [
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),
     (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 7, "closes nothing"),
+    (PAGE + cell("display({'image/svg+xml': '<svg/>'}, raw=True)"), 5, "shows a figure and has no 'fig-alt'"),
+    ("---\ntitle: t\nfig-width: wide\n---\n", 3, "fig-width is 'wide', and must be a number"),
     (PAGE + "\\begin{center}x\\end{center}\n", 5, "raw tex"),
 ]
 
@@ -525,6 +527,47 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     assert "Traceback" not in ran.err
     assert "good.qmd  ran 1 cells" in ran.out
     assert project.site() == before
+
+
+PLOT = "import matplotlib.pyplot as plt\nplt.rcParams['axes.grid'] = True\nplt.plot([1, 2])"
+
+
+def test_figures_have_the_format_and_size_that_are_asked_for(tmp_path: Path) -> None:
+    options = "format:\n  html:\n    fig-format: svg\n    fig-width: 4\n    fig-height: 2.5\n"
+    pages = {"drawn": cell(f"{PLOT}\nplt.title('1')", "label: fig-a", "fig-cap: Up", "fig-alt: A line")}
+    sites = []
+    for name in ("one", "two"):
+        project = Project(tmp_path / name, **pages, bare=cell("import sys\nprint('matplotlib' in sys.modules)"))
+        project.write("_quarto.yml", SETTINGS.replace("format:\n  html:\n", options))
+        default = "fig-format: retina\nfig-width: 7\nfig-height: 5\n"
+        project.write("other.qmd", f"---\ntitle: t\n{default}---\n\n" + cell(PLOT, "fig-alt: A line"))
+        ran = project.render()
+        assert (ran.status, ran.err) == (0, "")
+        sites.append(project.site())
+    assert sites[0] == sites[1]
+    svg = sites[0]["drawn_files/figure-html/fig-a-output-1.svg"].decode()
+    width, height = (float(re.findall(rf'{side}="([.\d]+)pt"', svg)[0]) for side in ("width", "height"))
+    assert (4 * 72 * 0.8, 2.5 * 72 * 0.8) < (width, height) < (4 * 72, 2.5 * 72)  # tight: cut to what is drawn
+    assert "<dc:date>" not in svg
+    assert "Figure 1: Up" in plain(project.html("drawn"))
+    assert "Text(" not in plain(project.html("drawn").partition("<figure>")[2])
+    png = sites[0]["other_files/figure-html/cell-1-output-1.png"]
+    pixels = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
+    assert f'alt="A line" width="{pixels[0] // 2}" height="{pixels[1] // 2}"' in project.html("other")
+    assert 7 * 96 * 0.8 < pixels[0] / 2 < 7 * 96
+    assert "[&lt;matplotlib" not in project.html("other")
+    assert "False" in project.html("bare")
+
+
+def test_a_result_beside_a_figure_is_shown_unless_it_is_what_a_plot_returned(project: Project) -> None:
+    drawn = f"display({{'image/svg+xml': '{DOT.decode()}'}}, raw=True)\n"
+    for number, code in enumerate(["[1, 2]", "display([3, 4])", "'five'", "print([6])"]):
+        project.page(f"page{number}", cell(drawn + code, "echo: false", "fig-alt: A dot"))
+    project.page("none", cell("[7, 8]", "echo: false"))
+    assert project.render().status == 0
+    assert "[1, 2]" not in plain(project.html("page0"))
+    for name, words in {"page1": "[3, 4]", "page2": "'five'", "page3": "[6]", "none": "[7, 8]"}.items():
+        assert words in plain(project.html(name))
 
 
 FINISH = """\
@@ -758,7 +801,7 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project) 
         ("x = 1\nx = = 2", 7, "cell 1 raised SyntaxError: invalid syntax\n"),
         ("import os\nos._exit(1)", 5, "cell 1: the kernel died"),
         ("display({'text/plain': 7}, raw=True)", 5, "cell 1 shows what no notebook may hold: "),
-        ("display({'image/png': 'x'}, raw=True)", 5, "cell 1 shows an image that is not base64"),
+        ("#| fig-alt: none\ndisplay({'image/png': 'x'}, raw=True)", 5, "cell 1 shows an image that is not base64"),
     ],
 )
 def test_a_failing_cell_is_named_with_the_line_that_failed(project: Project, code: str, line: int, words: str) -> None:

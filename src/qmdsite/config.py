@@ -18,6 +18,7 @@ EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool
 OPTIONS = {
     **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
+    **{"fig-format": {"svg", "png", "retina"}, "fig-width": float, "fig-height": float},
     **dict.fromkeys(("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections"), object),
 }
 SHARED = {
@@ -51,7 +52,14 @@ CELL = {
     **EXECUTE,
 }
 DEFAULTS = [("format", "html"), ("html", "default")]  # Quarto's words for no options
-NAMES = {str: "text", bool: "true or false", int: "a whole number", list: "a list", datetime.date: "a date"}
+NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    datetime.date: "a date",
+}
 
 
 def read(text: str, schema: dict[str, Any], path: str, first_line: int, problems: list[Problem]) -> dict[str, Any]:
@@ -104,6 +112,7 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
     else:
         value = loader.construct_object(node, deep=True)
         kinds = schema if isinstance(schema, tuple) else (schema,)
+        value = float(value) if schema is float and type(value) is int else value
         if isinstance(schema, set):
             allowed = sorted(map(json.dumps, schema))
             if json.dumps(value, default=str) not in allowed:

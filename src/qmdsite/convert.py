@@ -45,6 +45,12 @@ def div(attributes: str, content: str) -> str:
     return f"\n\n::: {{{attributes}}}\n\n{content}\n\n:::\n\n"
 
 
+def beside_a_figure(output: Output) -> bool:
+    """Return whether a result is only what a plotting function returned, such as [<Line2D>], which Quarto drops too."""
+    text = output["data"].get("text/plain", "") if "count" in output and len(output["data"]) == 1 else ""
+    return bool(re.match(r"[\[{(]?.*<matplotlib\.|[<(\[].*[>)\]]$|Text\(", text))
+
+
 class Composition:
     """One page as Markdown, with the files that its cells made."""
 
@@ -75,6 +81,8 @@ class Composition:
             code = block(opening, "=html") + code + block("</details>", "=html")
         hidden = "stdout stderr error data" if get("output") is False else "" if get("warning", True) else "stderr"
         outputs = [output for output in outputs if output.get("stream", "data") not in hidden]
+        if any(form.startswith("image/") for output in outputs for form in output.get("data", ())):
+            outputs = [output for output in outputs if not beside_a_figure(output)]
         shown = "".join(self.output(cell, output, index) for index, output in enumerate(outputs, 1))
         if get("output") == "asis":
             return code + shown
@@ -104,13 +112,13 @@ class Composition:
         if not form:
             self.complain(cell, f"shows {', '.join(output['data']) or 'nothing'}, which a page cannot show")
         elif form in SUFFIX:
-            value = block(self.image(cell, form, value, index), "=html")
+            value = block(self.image(cell, form, value, index, output.get("metadata", {})), "=html")
         elif form in ("text/html", "text/plain"):
             value = block(value, "=html" if form == "text/html" else ".text")
         markdown = " .cell-output-markdown" if form in ("text/markdown", "text/latex") else ""
         return f"\n\n{value}\n\n" if asis else div(f".cell-output .cell-output-display{markdown}", value)
 
-    def image(self, cell: Cell, form: str, value: str, index: int) -> str:
+    def image(self, cell: Cell, form: str, value: str, index: int, metadata: dict[str, Any]) -> str:
         """Keep an image as a file beside the page and return the element that shows it."""
         label = cell.options.get("label", f"cell-{cell.number}")
         name = f"{self.stem}_files/figure-html/{label}-output-{index}.{SUFFIX[form]}"
@@ -122,8 +130,12 @@ class Composition:
             data = b""
             self.complain(cell, "shows an image that is not base64")
         self.files[name] = data
-        alt = cell.options.get("fig-alt") or cell.options.get("fig-cap") or ""
-        return f'<p><img src="{name}" alt="{html.escape(alt)}"></p>'
+        if "fig-alt" not in cell.options:
+            self.complain(cell, "shows a figure and has no 'fig-alt'; say there what is to be seen in it")
+        size = "".join(
+            f' {side}="{value}"' for side in ("width", "height") if (value := metadata.get(form, {}).get(side))
+        )
+        return f'<p><img src="{name}" alt="{html.escape(cell.options.get("fig-alt", ""))}"{size}></p>'
 
 
 def to_html(

@@ -44,6 +44,18 @@ print(json.dumps(sorted(modules | sys._qmdsite_opened)))
 """
 
 
+def figures(page: Page) -> tuple[str, str]:
+    """Return what matplotlib starts with, which a style overrides, and the format of figures in the kernel.
+
+    A figure has the same bytes each time: without a date, and with names that are not random.
+    """
+    form, width, height = map(page.options.get, ("fig-format", "fig-width", "fig-height"), ("retina", 7, 5))
+    settings = f"figure.figsize: {width}, {height}\nfigure.dpi: 96\nsvg.hashsalt: qmdsite\n"
+    keywords = {"bbox_inches": "tight"} | ({"metadata": {"Date": None}} if form == "svg" else {})
+    config = {"InlineBackend": {"figure_formats": [form], "print_figure_kwargs": keywords}}
+    return settings, json.dumps(config)
+
+
 class Executor:
     """Runs the pages of one project."""
 
@@ -58,7 +70,7 @@ class Executor:
     def key(self, page: Page) -> str:
         """Return the name of the page's result: its cells, and the options that matter when they run."""
         cells = [(cell.code, cell.number == 0, cell.options.get("error", False)) for cell in page.cells]
-        return digest(self.environment, page.path, json.dumps(cells))
+        return digest(self.environment, page.path, json.dumps(cells), *figures(page))
 
     def kept(self, page: Page) -> Outputs | None:
         """Return the outputs of an earlier run that still hold, a list for each cell that runs."""
@@ -128,7 +140,11 @@ class Executor:
                 raise FailedCell("stopped")
 
         client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate", on_cell_start=starting)
-        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        Path(folder, "profile_default").mkdir()
+        for name, text in zip(("matplotlibrc", "profile_default/ipython_config.json"), figures(page), strict=True):
+            Path(folder, name).write_text(text)
+        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+                    "MATPLOTLIBRC": f"{folder}/matplotlibrc"}  # fmt: skip
         launch: Any = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
         try:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
@@ -170,5 +186,6 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         if output and output.output_type != "error":
             # A text may also come as a list of lines.
             data = {form: "".join(text) if isinstance(text, list) else text for form, text in output.data.items()}
-            result.append({"data": data})
+            about = {"metadata": output.metadata, "count": output.get("execution_count")}
+            result.append({"data": data} | {key: value for key, value in about.items() if value})
     return result
