@@ -410,6 +410,13 @@ def test_deriving_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_names_with_numbers_have_one_subscript():
+    first = array("W1", n, p)
+    steps = vjp(define("L", Sum(first[i, j] ** 2, i, j)), first).steps
+    assert steps[-2].latex == r"\frac{\partial L}{\partial W_{1, rs}} = 2 W_{1, rs}"
+    assert steps[-1].latex == r"\frac{\partial L}{\partial W_{1}} = 2 W_{1}"
+
+
 def test_steps_are_shown_as_equations_and_the_last_may_be_numbered():
     derivation = DERIVATIONS["linear W"]
     assert derivation._repr_markdown_().count("$$") == 2 * len(derivation.steps)

@@ -84,7 +84,13 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         return str(self._print(Symbol(value.name)))
 
     def _print_Indexed(self, value: Indexed) -> str:
-        return f"{self._print(value.base.label)}_{{{subscript(value.indices)}}}"
+        # LaTeX allows one subscript: W1 is printed W_{1}, and its entries W_{1, rs}.
+        name, below, number = str(self._print(value.base.label)).partition("_{")
+        return (
+            f"{name}_{{{number[:-1]}, {subscript(value.indices)}}}"
+            if below
+            else f"{name}_{{{subscript(value.indices)}}}"
+        )
 
     def _print_KroneckerDelta(self, value: KroneckerDelta, exp: str | None = None) -> str:
         return f"\\delta_{{{subscript(value.args)}}}" + (f"^{{{exp}}}" if exp else "")
