@@ -51,7 +51,7 @@ class Comparison:
 
     def _row(self, name: str, cost: Cost) -> str:
         # Padded: pandoc lays a table out by the length of its source, which must not depend on a measurement.
-        times = [timing(text).ljust(20) for text in (duration(cost.median), f"{self.ratio(name):.1f}")]
+        times = [timing(text).ljust(18) for text in (duration(cost.median), f"{self.ratio(name):.1f}")]
         return f"| {name} | {times[0]} | {times[1]} | {memory(cost.peak_memory)} |"
 
 
