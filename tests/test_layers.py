@@ -9,7 +9,7 @@ from cases import CASES
 from torch.nn import functional
 
 import handgrad
-from handgrad import Linear, MSELoss, ReLU, Sequential, as_function
+from handgrad import Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
@@ -166,6 +166,23 @@ def test_a_layer_drops_into_a_torch_model():
 
     for actual, expected in zip(ours, [weight.grad, bias.grad, outer.weight.grad], strict=True):
         torch.testing.assert_close(actual, expected)
+
+
+def test_a_layer_made_of_layers_may_stand_twice_in_a_torch_model():
+    class Residual(Layer):
+        def __init__(self, layer):
+            self.layer = layer
+
+        def parameters(self):
+            return self.layer.parameters()
+
+        def forward(self, input):
+            return input + self.layer(input)
+
+        def backward(self, grad_output):
+            return grad_output + self.layer.backward(grad_output)
+
+    check_layer(Residual(Sequential(Linear(4, 4), ReLU())), lambda X, W, b: X + (X @ W + b).relu(), (4, 4))
 
 
 def test_a_sequential_may_stand_twice_in_a_torch_model():

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -30,6 +30,13 @@ class Layer:
     def parameters(self) -> Iterator[Tensor]:
         """Yield the tensors to be learned."""
         return iter(())
+
+    def __copy__(self) -> Self:
+        # Same parameters, but what it saves is its own, as is what the layers it is made of save.
+        twin = object.__new__(type(self))
+        parts = {name: copy.copy(value) if isinstance(value, Layer) else value for name, value in vars(self).items()}
+        vars(twin).update(parts)
+        return twin
 
     def save_for_backward(self, *tensors: Tensor) -> None:
         """Keep `tensors` (no copies) until the next forward."""
@@ -73,8 +80,10 @@ class Sequential(Layer):
         """Yield each layer's parameters, a shared one once."""
         return iter({id(p): p for layer in self.layers for p in layer.parameters()}.values())
 
-    def __copy__(self) -> "Sequential":
-        return Sequential(*map(copy.copy, self.layers))
+    def __copy__(self) -> Self:
+        twin = super().__copy__()
+        twin.layers = tuple(map(copy.copy, self.layers))
+        return twin
 
 
 def accumulate(parameter: Tensor, grad: Tensor) -> None:
