@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -568,6 +569,165 @@ def test_a_result_beside_a_figure_is_shown_unless_it_is_what_a_plot_returned(pro
     assert "[1, 2]" not in plain(project.html("page0"))
     for name, words in {"page1": "[3, 4]", "page2": "'five'", "page3": "[6]", "none": "[7, 8]"}.items():
         assert words in plain(project.html(name))
+
+
+NOTES = """---
+title: "Notes on $x^2$"
+description: "What is *in* a notebook."
+format:
+  html: default
+  ipynb: default
+---
+
+## Why? {#q1}
+
+See @eq-loss, @eq-shown, @fig-drawn, @sec-end, @thm-chain and [the loss](#q1), as @parr2018 showed.[^note]
+It costs \\$5, so to [the other page](folder/other.qmd#sec-there) and to [elsewhere](https://x.org/).
+
+[^note]: The *note*.
+
+$$
+L = \\frac{1}{n}
+$$ {#eq-loss}
+
+::: {.callout-note collapse="true"}
+## Title
+Words of $x_i$ and `{python} 40 + 2`.
+:::
+
+::: {.panel-tabset}
+## Left
+First tab.
+
+## Right
+Second tab.
+:::
+
+::: {#thm-chain}
+## Chain rule
+The product.
+:::
+
+Noted.[beside]{.aside}
+
+![A *dot*](dot.svg){#fig-dot fig-alt="A dot" width=50%}
+
+""" + "".join(
+    [
+        cell("import sys\nhidden = 41", "include: false"),
+        cell(
+            "from IPython.display import Markdown\nMarkdown('::: {.step}\\n$$\\nG\\n$$ {#eq-shown}\\n:::')",
+            "echo: false",
+        ),
+        cell("never", "eval: false"),
+        cell("print('to stderr', file=sys.stderr)\nprint('printed')", "warning: false", "label: says"),
+        cell("hidden + 1", "code-fold: true", "label: exercise-x"),
+        cell("1 / 0", "error: true"),
+        cell("print('**bold**')", "output: asis"),
+        cell(
+            f"display({{'image/svg+xml': {DOT.decode()!r}}}, raw=True)",
+            "label: fig-drawn",
+            "fig-cap: Drawn",
+            "fig-alt: A",
+        ),
+        "## End {#sec-end}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+    ]
+)
+SITE = '  site-url: "https://y.org/blog/"\n  repo-url: https://z.org/me/it\n'
+
+
+def notebook(project: Project, name: str) -> Any:
+    import nbformat
+
+    read = nbformat.reads((project.root / "_site" / f"{name}.ipynb").read_text("utf-8"), 4)
+    nbformat.validate(read)
+    return read
+
+
+@pytest.fixture(scope="module")
+def noted(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("noted"))
+    project.write("_quarto.yml", SETTINGS.replace("website:\n", "website:\n" + SITE))
+    project.write("pyproject.toml", '[project]\nname = "it"\ndependencies = ["numpy>=1"]\n')
+    project.write("notes.qmd", NOTES)
+    project.write("dot.svg", DOT.decode())
+    project.page("folder/other", "## There {#sec-there}")
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    return project
+
+
+def prose(read: Any) -> str:
+    return "\n\n".join(cell.source for cell in read.cells if cell.cell_type == "markdown").replace("\xa0", " ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "# Notes on $x^2$\n\nWhat is *in* a notebook.\n",
+        '```\npip install "it @ git+https://z.org/me/it"\n```',
+        "## Why?\n\nSee Equation 1, Equation 2, Figure 2, Section 2, Theorem 1 and [the loss]",
+        "[the loss](https://y.org/blog/notes.html#q1), as Parr (2018) showed. (The *note*.)\nIt costs \\$5, so",
+        "[the other page](https://y.org/blog/folder/other.html#sec-there) and to [elsewhere](https://x.org/).",
+        "$$\nL = \\frac{1}{n} \\tag{1}$$\n",
+        "> **Title**\n>\n> Words of $x_i$ and 42.",
+        "**Left**\n\nFirst tab.\n\n**Right**\n\nSecond tab.",
+        "**Theorem 1 (Chain rule)** The product.",
+        "Noted.\n\nbeside\n",
+        "![A dot](attachment:dot.svg)\n\n*Figure 1: A *dot**",
+        "``` python\nnever\n```",
+        "*Figure 2: Drawn*\n\n## End\n\n| a   | b   |",
+        "## References\n\nParr, Terence. 2018. *The Matrix Calculus*.",
+    ],
+)
+def test_the_text_of_a_notebook_is_what_jupyter_shows(noted: Project, words: str) -> None:
+    assert words in prose(notebook(noted, "notes"))
+
+
+def test_the_cells_of_a_notebook_are_those_of_the_page_with_their_outputs(noted: Project) -> None:
+    code = [cell for cell in notebook(noted, "notes").cells if cell.cell_type == "code"]
+    ids = ["cell-1", "cell-2", "says", "exercise-x", "cell-6", "cell-7", "fig-drawn"]
+    assert [cell.id for cell in code] == ids
+    assert [cell.execution_count for cell in code] == [*range(1, 8)]
+    assert [dict(cell.metadata) for cell in code[3:5]] == [
+        {"jupyter": {"source_hidden": True}},
+        {"tags": ["raises-exception"]},
+    ]
+    assert code[3].source == "hidden + 1"
+    outputs = [output for cell in code for output in cell.outputs]
+    assert [len(cell.outputs) for cell in code] == [0, 1, 1, 1, 1, 1, 1]
+    assert outputs[0].data["text/markdown"] == "$$\nG \\tag{2}$$"
+    assert outputs[1].text == "printed\n"
+    assert (outputs[2].data["text/plain"], outputs[2].execution_count) == ("42", 4)
+    assert (outputs[3].ename, outputs[3].evalue) == ("ZeroDivisionError", "division by zero")
+    assert outputs[4].data["text/markdown"] == "**bold**"
+    assert outputs[5].data["image/svg+xml"] == DOT.decode()
+
+
+def test_a_page_links_to_its_notebook_and_only_where_one_is_asked_for(noted: Project) -> None:
+    assert '<a href="notes.ipynb" download="">Download as notebook</a>' in noted.html("notes")
+    assert [name for name in noted.site() if name.endswith(".ipynb")] == ["notes.ipynb"]
+    assert "notebook" not in noted.html("folder/other")
+
+
+def test_a_notebook_has_the_same_bytes_each_time_and_runs_nothing_twice(noted: Project, tmp_path: Path) -> None:
+    before = noted.site()
+    assert "0 executed" in noted.render().out
+    assert noted.site() == before
+    other = Project(tmp_path / "elsewhere")
+    shutil.copytree(noted.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_site", ".qmdsite"))
+    assert other.render().out.count("ran 8 cells") == 1
+    assert other.site() == before
+
+
+def test_without_an_address_a_notebook_has_no_links_within_the_site(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    project.page("index", "[words](other.qmd) and [more](https://x.org/)\n\n" + cell("import yaml"))
+    project.page("other", "words")
+    assert project.render().status == 0
+    assert "\n\nwords and [more](https://x.org/)" in prose(notebook(project, "index"))
+    assert "pip install PyYAML\n" in prose(notebook(project, "index"))
+    assert "pip install" not in prose(notebook(project, "other"))
 
 
 FINISH = """\

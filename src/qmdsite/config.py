@@ -23,7 +23,12 @@ OPTIONS = {
 }
 SHARED = {
     **{"author": TEXTS, "lang": str, "bibliography": TEXTS, "csl": str, "link-citations": bool},
-    **{"jupyter": {"python3"}, "engine": {"jupyter"}, "execute": EXECUTE, "format": {"html": OPTIONS}},
+    **{
+        "jupyter": {"python3"},
+        "engine": {"jupyter"},
+        "execute": EXECUTE,
+        "format": {"html": OPTIONS, "ipynb": {"default"}},
+    },
     **OPTIONS,
 }
 ITEMS = [{"text": str, "href": str}]
@@ -31,9 +36,10 @@ PROJECT = {
     "project": {"type": {"website"}, "output-dir": str, "render": list, "post-render": TEXTS},
     "website": {
         **{"title": str, "description": str, "page-navigation": bool, "page-footer": str, "sidebar": {False}},
+        **{"site-url": str, "repo-url": str},
         **{"navbar": {"left": ITEMS, "right": ITEMS}},
         # No search is written, and no feed: nothing on a page asks for these.
-        **dict.fromkeys(("site-url", "repo-url", "search", "bread-crumbs"), object),
+        **dict.fromkeys(("search", "bread-crumbs"), object),
     },
     **SHARED,
 }

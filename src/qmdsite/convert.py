@@ -47,7 +47,7 @@ def div(attributes: str, content: str) -> str:
 
 def beside_a_figure(output: Output) -> bool:
     """Return whether a result is only what a plotting function returned, such as [<Line2D>], which Quarto drops too."""
-    text = output["data"].get("text/plain", "") if "count" in output and len(output["data"]) == 1 else ""
+    text = output["data"].get("text/plain", "") if "result" in output and len(output["data"]) == 1 else ""
     return bool(re.match(r"[\[{(]?.*<matplotlib\.|[<(\[].*[>)\]]$|Text\(", text))
 
 
@@ -74,11 +74,7 @@ class Composition:
             return str(data.get("text/markdown") or data.get("text/latex") or literal(plain))
         if not get("include", True):
             return ""
-        code = block(cell.code, ".python .cell-code") if get("echo", True) and cell.code else ""
-        if code and (fold := get("code-fold", False)):
-            opening = f'<details class="code-fold"{" open" if fold == "show" else ""}>'
-            opening += f"<summary>{html.escape(get('code-summary', 'Code'))}</summary>"
-            code = block(opening, "=html") + code + block("</details>", "=html")
+        code = self.code(cell) if get("echo", True) and cell.code else ""
         hidden = "stdout stderr error data" if get("output") is False else "" if get("warning", True) else "stderr"
         outputs = [output for output in outputs if output.get("stream", "data") not in hidden]
         if any(form.startswith("image/") for output in outputs for form in output.get("data", ())):
@@ -94,6 +90,15 @@ class Composition:
         content = shown + (div(".cell-caption", caption) if caption else "")
         outer, inner = (f"#cell-{label} ", f"#{label} ") if label else ("", "")
         return div(f"{outer}.cell", code + div(f"{inner}.cell-float", content))
+
+    def code(self, cell: Cell) -> str:
+        """Return a cell's code, in a fold if it asks for one."""
+        get, code = cell.options.get, block(cell.code, ".python .cell-code")
+        if not (fold := get("code-fold", False)):
+            return code
+        opening = f'<details class="code-fold"{" open" if fold == "show" else ""}>'
+        opening += f"<summary>{html.escape(get('code-summary', 'Code'))}</summary>"
+        return block(opening, "=html") + code + block("</details>", "=html")
 
     def complain(self, cell: Cell, words: str) -> None:
         """Note what is wrong with a cell's outputs."""
@@ -138,14 +143,29 @@ class Composition:
         return f'<p><img src="{name}" alt="{html.escape(cell.options.get("fig-alt", ""))}"{size}></p>'
 
 
-def to_html(
-    page: Page, markdown: str, meta: dict[str, Any], inputs: Iterable[Path], root: Path, cache: Cache
+# To the Markdown that Jupyter shows.
+NOTEBOOK = ["--to=gfm+tex_math_dollars-tex_math_gfm-footnotes", f"--lua-filter={HERE / 'notebook.lua'}"]
+
+
+def html_arguments(page: Page) -> list[str]:
+    """Return what makes pandoc write a page."""
+    contents = ["--toc"] if page.options.get("toc", True) else []
+    depth = f"--toc-depth={page.options.get('toc-depth', 3)}"
+    return ["--to=html5", "--mathml", "--section-divs", f"--template={HERE / 'page.html'}", depth, *contents]
+
+
+def convert(
+    page: Page,
+    markdown: str,
+    meta: dict[str, Any],
+    form: list[str],
+    inputs: Iterable[Path],
+    root: Path,
+    cache: Cache,
 ) -> tuple[str, list[Problem]]:
-    """Return the page's HTML and what pandoc and the filter find wrong with it."""
-    arguments = [pypandoc.get_pandoc_path(), "--from=markdown", "--to=html5", "--mathml", "--section-divs",
-                 f"--template={HERE / 'page.html'}", f"--lua-filter={HERE / 'filter.lua'}", "--citeproc",
-                 "--wrap=preserve", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
-    arguments += ["--toc"] if page.options.get("toc", True) else []
+    """Return the page in the form that pandoc's arguments `form` say, and what pandoc and the filter find wrong."""
+    arguments = [pypandoc.get_pandoc_path(), "--from=markdown", "--wrap=preserve",
+                 f"--lua-filter={HERE / 'filter.lua'}", "--citeproc", *form]  # fmt: skip
     text = f"---\n{json.dumps(meta, ensure_ascii=False)}\n...\n\n{markdown}"
     files = [file for file in [*sorted(HERE.iterdir()), *inputs] if file.is_file()]
     key = digest(text, *arguments, *(file.read_bytes() for file in files))

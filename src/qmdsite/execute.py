@@ -186,6 +186,6 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         if output and output.output_type != "error":
             # A text may also come as a list of lines.
             data = {form: "".join(text) if isinstance(text, list) else text for form, text in output.data.items()}
-            about = {"metadata": output.metadata, "count": output.get("execution_count")}
+            about = {"metadata": output.metadata, "result": output.output_type == "execute_result"}
             result.append({"data": data} | {key: value for key, value in about.items() if value})
     return result

@@ -20,8 +20,9 @@ from urllib.parse import unquote
 
 from qmdsite import config, font, source
 from qmdsite.cache import Cache, digest
-from qmdsite.convert import HERE, Composition, literal, to_html
+from qmdsite.convert import HERE, NOTEBOOK, Composition, convert, html_arguments, literal
 from qmdsite.execute import Executor, Outputs
+from qmdsite.notebook import Notebook
 from qmdsite.problem import BadInput, FailedCell, Problem
 from qmdsite.source import Page
 
@@ -29,9 +30,9 @@ LIBS = "site_libs/qmdsite"
 FIELDS = ("title", "date", "author", "description", "categories")
 
 
-def out(path: str) -> str:
+def out(path: str, suffix: str = ".html") -> str:
     """Return where in the site the page from `path` goes."""
-    return str(PurePosixPath(path).with_suffix(".html"))
+    return str(PurePosixPath(path).with_suffix(suffix))
 
 
 def files_of(root: Path) -> Iterator[Path]:
@@ -219,10 +220,16 @@ class Site:
                     raise BadInput([owner.problem(key, f"the file '{name}' does not exist")])
                 meta[key] = [*meta.get(key, []), str(base / name)]
                 inputs.append(self.root / base / name)
-        text, problems = to_html(page, composition.markdown, meta, inputs, self.root, self.htmls)
+        text, problems = convert(page, composition.markdown, meta, html_arguments(page), inputs, self.root, self.htmls)
         self.problems += composition.problems + problems
-        beside = {str(folder / name): data for name, data in composition.files.items()}
-        return {out(page.path): text.encode(), **beside}
+        files = {out(page.path): text.encode()}
+        files |= {str(folder / name): data for name, data in composition.files.items()}
+        if outputs is not None and "notebook" in meta:
+            notebook = Notebook(page, outputs)
+            text, problems = convert(page, notebook.markdown, meta, NOTEBOOK, inputs, self.root, self.htmls)
+            self.problems += problems
+            files[out(page.path, ".ipynb")] = notebook.write(text, self.root, self.website.get("repo-url"))
+        return files
 
     def context(self, page: Page) -> dict[str, Any]:
         """Return all that the template shows around the page's body, as pandoc's metadata."""
@@ -270,6 +277,10 @@ class Site:
             "link-citations": options.get("link-citations", True),
             "reference-section-title": "References",
         }
+        if "ipynb" in options.get("format", {}):
+            meta["notebook"] = link("Download as notebook", out(page.path, ".ipynb"), "{download=''}")
+        if "site-url" in website:
+            meta["address"] = literal(f"{website['site-url'].rstrip('/')}/{out(page.path)}")
         for side, items in website.get("navbar", {}).items():
             here = {page.path: "{aria-current=page}"}
             pairs = [(literal(item.get("text", "")), item.get("href", "")) for item in items]
@@ -331,7 +342,8 @@ class Site:
         """Return the site's files as the project's scripts leave them."""
         new = self.work / "new"
         _write(new, files)
-        pages = [str((new / out(path)).relative_to(self.root)) for path in self.pages]
+        made = [name for path in self.pages for name in (out(path), out(path, ".ipynb")) if name in files]
+        pages = [str((new / name).relative_to(self.root)) for name in made]
         environment = {
             **os.environ,
             **{"QUARTO_PROJECT_RENDER_ALL": "1", "QUARTO_PROJECT_OUTPUT_DIR": str(new), "PYTHONHASHSEED": "0"},

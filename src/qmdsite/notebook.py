@@ -1,0 +1,143 @@
+"""A page as a Jupyter notebook, with the outputs of the page's own run."""
+
+import ast
+import base64
+import json
+import mimetypes
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from qmdsite.convert import Composition, block
+from qmdsite.execute import Output, Outputs
+from qmdsite.source import Cell, Page
+
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def mark(word: object) -> str:
+    """Return Markdown that leaves a mark, at which the text is cut."""
+    return block(f"<!--qmdsite {word}-->", "=html")
+
+
+class Notebook(Composition):
+    """One page as Markdown with a mark for each cell and around each output that is Markdown itself."""
+
+    def __init__(self, page: Page, outputs: Outputs) -> None:
+        """Compose; the cells are kept aside, with the outputs that the page shows."""
+        self.page = page
+        self.cells: list[tuple[Cell, list[dict[str, Any]]]] = []
+        super().__init__(page, outputs)
+
+    def cell(self, cell: Cell, outputs: list[Output]) -> str:
+        """Return a mark for the cell, and what numbers it, or text for what does not run."""
+        if not (cell.number and cell.runs):
+            return super().cell(cell, outputs)
+        self.cells.append((cell, []))
+        return mark("cell") + super().cell(cell, outputs)
+
+    def code(self, cell: Cell) -> str:
+        """Return the code only of a cell that does not run."""
+        return "" if cell.runs else super().code(cell)
+
+    def output(self, cell: Cell, output: Output, index: int) -> str:
+        """Keep one output in the notebook's form; what is Markdown in it is also text, to be converted."""
+        kept = self.cells[-1][1]
+        data, name = output.get("data", {}), output.get("stream", "")
+        if name == "stdout" and cell.options.get("output") == "asis":
+            data = {"text/markdown": output["text"]}
+        if data:
+            made: dict[str, Any] = {"output_type": "display_data", "data": dict(data)}
+            made["metadata"] = output.get("metadata", {})
+            if "result" in output:
+                made |= {"output_type": "execute_result", "execution_count": len(self.cells)}
+        elif name == "error":
+            words = output["text"].rpartition("\n")[2]
+            made = {"output_type": "error", "ename": words.partition(":")[0], "evalue": words.partition(": ")[2]}
+            made["traceback"] = output["text"].split("\n")
+        else:
+            made = {"output_type": "stream", "name": name, "text": output["text"]}
+        kept.append(made)
+        markdown = data.get("text/markdown")
+        return f"{mark(len(kept) - 1)}\n\n{markdown}\n\n{mark('end')}" if markdown else ""
+
+    def write(self, text: str, root: Path, repository: str | None) -> bytes:
+        """Return the notebook, given the composed text as Jupyter's Markdown."""
+        todo, cells = iter(self.cells), [self.opening(root, repository)]
+        first, *pieces = re.split(r"<!--qmdsite (\w+)-->", text)
+        for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
+            piece = piece.strip()
+            if word == "cell":
+                cell, outputs = next(todo)
+                cells.append(_code(cell, outputs, sum("outputs" in each for each in cells) + 1))
+            if word.isdigit():
+                outputs[int(word)]["data"]["text/markdown"] = piece
+            elif piece:
+                cells.append(self.text(f"text-{len(cells)}", piece, root))
+        about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+        notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+        return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+    def opening(self, root: Path, repository: str | None) -> dict[str, Any]:
+        """Return the first cell: title, description, and what to install."""
+        meta = self.page.meta
+        lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
+        if needed := list(requirements([cell for cell, _ in self.cells], root, repository)):
+            where = ", in a copy of the project's folder" if "." in needed else ""
+            lines.append(f"To run this notebook, install what it uses{where}:")
+            lines.append(f"```\npip install {' '.join(needed)}\n```")
+        return self.text("title", "\n\n".join(lines), root)
+
+    def text(self, name: str, text: str, root: Path) -> dict[str, Any]:
+        """Return a cell of Markdown, with the images of the project in it."""
+        attachments: dict[str, Any] = {}
+
+        def attach(found: re.Match[str]) -> str:
+            file = (root / self.page.path).parent / found[1]
+            if not file.is_file():
+                return found[0]
+            kind = mimetypes.guess_type(file.name)[0] or "image/png"
+            attachments[file.name] = {kind: base64.b64encode(file.read_bytes()).decode()}
+            return f"](attachment:{file.name})"
+
+        text = re.sub(r"(?<=[^\\])\]\(([^()\s]+)\)", attach, text) if "![" in text else text
+        cell = {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+        return cell | ({"attachments": attachments} if attachments else {})
+
+
+def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, Any]:
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", cell.options.get("label", f"cell-{cell.number}"))[:64]
+    about: dict[str, Any] = {"tags": ["raises-exception"]} if cell.options.get("error") else {}
+    if cell.options.get("code-fold") is True:
+        about["jupyter"] = {"source_hidden": True}
+    made = {"cell_type": "code", "execution_count": count, "id": name, "metadata": about}
+    return made | {"outputs": outputs, "source": cell.code}
+
+
+def requirements(cells: list[Cell], root: Path, repository: str | None) -> Iterator[str]:
+    """Return what pip must install for the cells: the project, and what they import beyond what it depends on."""
+    file = root / "pyproject.toml"
+    project = tomllib.loads(file.read_text()).get("project", {}) if file.is_file() else {}
+    if cells and (name := project.get("name")):
+        yield f'"{name} @ git+{repository}"' if repository else "."
+    imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
+    found = metadata.packages_distributions()
+    known = {project.get("name"), *(re.split(r"[^\w.-]", each)[0] for each in project.get("dependencies", []))}
+    yield from sorted({found[module][0] for module in imported if module in found} - known)
+
+
+def modules(code: str) -> Iterator[str]:
+    """Return the top modules that some code imports, where it is plain Python."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
