@@ -154,7 +154,7 @@ def test_two_tables_differ_in_marked_times_alone_and_are_laid_out_alike():
     assert unmarked[0] == unmarked[1]
     assert "| a | | | 784 bytes |\n| b | | | 7.84 GB |" in unmarked[0]
     assert [*map(len, tables[0].splitlines())] == [*map(len, tables[1].splitlines())]
-    assert "| a | [1 s]{.timing}     | [1.0]{.timing}     |" in tables[0]
+    assert "| a | [1 s]{.timing}     | [1]{.timing}       |" in tables[0]
     assert "[999 µs]{.timing}" in tables[1]
 
 

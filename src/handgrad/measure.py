@@ -51,7 +51,7 @@ class Comparison:
 
     def _row(self, name: str, cost: Cost) -> str:
         # Padded: pandoc lays a table out by the length of its source, which must not depend on a measurement.
-        times = [timing(text).ljust(18) for text in (duration(cost.median), f"{self.ratio(name):.1f}")]
+        times = [timing(text).ljust(18) for text in (duration(cost.median), _three_digits(self.ratio(name)))]
         return f"| {name} | {times[0]} | {times[1]} | {memory(cost.peak_memory)} |"
 
 
@@ -132,4 +132,9 @@ def memory(count: int) -> str:
 
 def _in_units(value: float, units: Mapping[str, float]) -> str:
     unit = next((unit for unit, scale in units.items() if value >= scale), [*units][-1])
-    return f"{float(f'{value / units[unit]:.3g}'):g} {unit}"
+    return f"{_three_digits(value / units[unit])} {unit}"
+
+
+def _three_digits(value: float) -> str:
+    # The second format writes 1000, and not 1e+03.
+    return f"{float(f'{value:.3g}'):g}"
