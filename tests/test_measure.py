@@ -158,6 +158,11 @@ def test_two_tables_differ_in_marked_times_alone_and_are_laid_out_alike():
     assert "[999 µs]{.timing}" in tables[1]
 
 
+def test_plain_text_is_the_table_too_so_that_a_saved_notebook_marks_every_time():
+    costs = Comparison({"a": Cost((1.0,), 784)})
+    assert repr(costs) == costs._repr_markdown_()
+
+
 def test_numbers_have_three_digits_and_a_fitting_unit():
     assert [duration(x) for x in (12.3456, 1.0, 0.0123, 4.5678e-6, 1e-9)] == [
         "12.3 s",

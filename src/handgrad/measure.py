@@ -32,9 +32,9 @@ class Cost:
         return min(self.seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """What each of several functions took, by name; a notebook shows it as a table, with times in `.timing` spans."""
+    """What each of several functions took, by name; shown as a Markdown table, with times in `.timing` spans."""
 
     costs: Mapping[str, Cost]
 
@@ -48,6 +48,9 @@ class Comparison:
     def _repr_markdown_(self) -> str:
         head = "| | Median time | Ratio to fastest | Peak memory |\n|:--|--:|--:|--:|"
         return "\n".join([head, *(self._row(name, cost) for name, cost in self.costs.items())])
+
+    # Plain text stands beside the table in a saved notebook, and has its times marked too.
+    __repr__ = _repr_markdown_
 
     def _row(self, name: str, cost: Cost) -> str:
         # Padded: pandoc lays a table out by the length of its source, which must not depend on a measurement.
