@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -52,25 +50,6 @@ def test_the_readers_questions_have_anchors(slug):
 
 def digest(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A copy of the project, rendered: its folder, and a function that renders it again."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("_quarto.yml", "references.bib", "index.qmd"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("posts", "src"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def render():
-        environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-        command = [sys.executable, "-m", "qmdsite", "render"]
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-    first = render()
-    assert first.returncode == 0, first.stderr
-    return folder, render
 
 
 def test_every_post_shows_receipts_mathematics_and_numbered_results(site):

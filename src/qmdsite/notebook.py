@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import functools
 import json
 import mimetypes
 import re
@@ -17,6 +18,8 @@ from qmdsite.execute import Output, Outputs
 from qmdsite.source import Cell, Page
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+packages = functools.cache(metadata.packages_distributions)
 
 
 def mark(word: object) -> str:
@@ -125,7 +128,7 @@ def requirements(cells: list[Cell], root: Path, repository: str | None) -> Itera
     if cells and (name := project.get("name")):
         yield f'"{name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
-    found = metadata.packages_distributions()
+    found = packages()
     known = {project.get("name"), *(re.split(r"[^\w.-]", each)[0] for each in project.get("dependencies", []))}
     yield from sorted({found[module][0] for module in imported if module in found} - known)
 
