@@ -4,7 +4,7 @@ What is shown is HTML, and complete as it is; `posts/player.js`, which each pict
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -80,3 +80,89 @@ def _table(step: Step, kind: str, number: int) -> str:
 def _number(value: float) -> str:
     """Return at most four significant digits; a zero has no sign."""
     return f"{value + 0.0:.4g}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Html:
+    """Text that a notebook shows as HTML."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a panel shows at one step: curves by kind ("hinge", "sum" or "target"), and a short note such as a loss.
+
+    A curve is a tensor of points (n, 2), joined by straight lines.
+    """
+
+    curves: Mapping[str, Sequence[Tensor]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Frames in one pair of axes, over a background that stays; `alt` says what is to be seen."""
+
+    title: str
+    alt: str
+    background: Frame
+    frames: Sequence[Frame]
+
+
+def animation(
+    panels: Sequence[Panel], labels: Sequence[str], x: tuple[float, float], y: tuple[float, float], interval: int = 150
+) -> Html:
+    """Return panels that play together: `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1].
+
+    `interval` is the time from frame to frame, in milliseconds. ValueError if a panel has not one frame for each label.
+    """
+    for panel in panels:
+        if len(panel.frames) != len(labels):
+            raise ValueError(f"{panel.title} has {len(panel.frames)} frames and not {len(labels)}, one for each label")
+    axes = _Axes(x, y)
+    figures = "\n".join(axes.figure(panel, labels) for panel in panels)
+    return Html(f'<div class="player" data-play="{interval}"><div class="panels">\n{figures}\n</div></div>\n{PLAYER}')
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """A box of 300 by 200 pixels, and what lies between which numbers in it."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def figure(self, panel: Panel, labels: Sequence[str]) -> str:
+        hidden = ['visibility="hidden" '] * (len(labels) - 1) + [""]
+        frames = "\n".join(
+            f'<g {hide}data-step="{step}" data-label="{html.escape(label)}">{self.frame(frame)}</g>'
+            for step, (hide, label, frame) in enumerate(zip(hidden, labels, panel.frames, strict=True), 1)
+        )
+        return (
+            f'<figure><figcaption>{html.escape(panel.title)}</figcaption><svg viewBox="0 0 300 200" role="img" '
+            f'aria-label="{html.escape(panel.alt)}">{self.ticks()}{self.frame(panel.background)}\n{frames}</svg></figure>'
+        )
+
+    def frame(self, frame: Frame) -> str:
+        paths = "".join(
+            f'<path class="{kind}" d="{"".join(map(self.path, curves))}"/>' for kind, curves in frame.curves.items()
+        )
+        return paths + (
+            f'<text x="294" y="22" text-anchor="end">{html.escape(frame.note)}</text>' if frame.note else ""
+        )
+
+    def path(self, points: Tensor) -> str:
+        (left, right), (low, high) = self.x, self.y
+        at = ((300 * (x - left) / (right - left), 200 * (high - y) / (high - low)) for x, y in points.tolist())
+        return "M" + " ".join(f"{x:.1f} {y:.1f}".replace(".0", "") for x, y in at)
+
+    def ticks(self) -> str:
+        """Return the numbers at the ends of the axes, inside of the box."""
+        (left, right), (low, high) = self.x, self.y
+        return (
+            f'<text x="6" y="194">{_number(left)}</text><text x="294" y="194" text-anchor="end">{_number(right)}</text>'
+            f'<text x="6" y="22">{_number(high)}</text><text x="6" y="172">{_number(low)}</text>'
+        )

@@ -1,0 +1,208 @@
+"""Pictures show every number, take few bytes, and a reader can step through them, or read them without a script."""
+
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import sync_playwright
+
+from handgrad.pictures import Frame, Panel, Step, animation, walkthrough
+
+ROOT = Path(__file__).parent.parent
+X = torch.tensor([[1.0, -0.5], [0.0, 1 / 3]])
+STEPS = [
+    Step("X", "", X, "holds two examples.", given=True),
+    Step("b", "", torch.tensor([-0.0, 12345.6]), "is a vector.", given=True),
+    Step("R", r"R = \max(X, 0)", X.relu(), "keeps what is positive."),
+    Step("L", r"L = \sum R", X.relu().sum(), "is a number."),
+    Step("dL/dX", r"\frac{\partial L}{\partial X}", (X > 0).double(), "is a mask.", of="X"),
+]
+LINE = torch.tensor([[-1.0, -1.0], [0.0, 0.5], [1.0, 1.0]])
+
+
+def tables(markdown):
+    """The tensors as they are shown: class, caption, first step and texts of the cells, by name."""
+    result = {}
+    for text in re.findall(r"<table.*?</table>", markdown, re.S):
+        table = ET.fromstring(text)
+        caption, body = table.find("caption"), table.find("tbody")
+        cells = [[cell.text for cell in row] for row in body]
+        result[caption.find("b").text] = table.get("class"), "".join(caption.itertext()), body.get("data-from"), cells
+    return result
+
+
+def panel(frames=3):
+    steep = [Frame({"sum": [LINE * torch.tensor([1, k])]}, f"loss {k}") for k in range(frames)]
+    return Panel("Title <1>", 'says "what"', Frame({"target": [LINE]}), steep)
+
+
+def test_every_tensor_is_shown_with_its_name_shape_and_values():
+    assert tables(walkthrough(STEPS).text) == {
+        "X": ("tensor value", "X (2, 2)", "1", [["1", "−0.5"], ["0", "0.3333"]]),
+        "b": ("tensor value", "b (2)", "1", [["0", "1.235e+04"]]),
+        "R": ("tensor value", "R (2, 2)", "2", [["1", "0"], ["0", "0.3333"]]),
+        "L": ("tensor value", "L ()", "3", [["1.333"]]),
+        "dL/dX": ("tensor gradient", "dL/dX (2, 2)", "4", [["1", "0"], ["0", "1"]]),
+    }
+
+
+def test_a_gradient_stands_beside_what_it_is_the_gradient_of():
+    pairs = re.findall(r'<div class="pair">(.*?)</div>', walkthrough(STEPS).text, re.S)
+    assert [list(tables(pair)) for pair in pairs] == [["X", "dL/dX"], ["b"], ["R"], ["L"]]
+
+
+def test_every_step_says_its_text_and_formula():
+    text = walkthrough(STEPS).text
+    for step in STEPS:
+        assert f"**{step.name}** {step.text}" in text
+        assert step.formula in text
+    assert re.findall(r'data-step="(\d)" data-label="(.*?)"', text) == [
+        ("1", "Given"), ("2", "R"), ("3", "L"), ("4", "dL/dX"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Step("X", "", X, "again"), "a name of its own"),
+        (Step("Y", "", X[None], "three dimensions"), "at most two dimensions"),
+        (Step("dL/dX", "", X[:1], "another shape", of="X"), r"of shape \(1, 2\) cannot be the gradient of X: \(2, 2\)"),
+        (Step("dL/dZ", "", X, "of nothing", of="Z"), "cannot be the gradient of Z: None"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        walkthrough([STEPS[0], wrong])
+
+
+def test_a_curve_passes_through_its_points():
+    film = animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1)).text
+    root = ET.fromstring(f"<div>{film.replace(' defer>', '>')}</div>")
+    svg = root.find(".//svg")
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == 'says "what"'
+    assert svg.find("path").get("d") == "M0 200 150 50 300 0"
+    frames = svg.findall("g")
+    assert [frame.find("path").get("d") for frame in frames] == [
+        "M0 100 150 100 300 100", "M0 200 150 50 300 0", "M0 300 150 0 300 -100",
+    ]  # fmt: skip
+    assert [frame.get("data-label") for frame in frames] == ["a", "b", "c"]
+    assert [frame.find("text").text for frame in frames] == ["loss 0", "loss 1", "loss 2"]
+
+
+def test_a_panel_has_a_frame_for_each_label():
+    with pytest.raises(ValueError, match="has 2 frames and not 3"):
+        animation([panel(3), panel(2)], ["a", "b", "c"], (-1, 1), (-1, 1))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if not path and os.environ.get("CI"):
+        pytest.fail("the gate needs a browser: install chromium")
+    if not path:
+        pytest.skip("no chromium on the PATH: the player is not tried in a browser")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, tmp_path, request):
+    """A page with two animations and a walkthrough, opened from its file, with scripts on unless the test says not."""
+    shutil.copy(ROOT / "posts" / "player.js", tmp_path)
+    (tmp_path / "post").mkdir()
+    film = animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30).text
+    steps = "".join(f'<p data-step="{k}" data-label="step {k}">text {k}</p>' for k in (1, 2))
+    told = re.search("```{=html}\n(.*)\n```", walkthrough(STEPS[:3]).text, re.S)[1]
+    pages = f'{film}<div class="player walkthrough" id="told"><div class="steps">{steps}</div>{told}</div>'
+    style = (ROOT / "posts" / "styles.css").read_text()
+    head = f'<!DOCTYPE html><meta charset="utf-8"><style>{style}</style>'
+    (tmp_path / "post" / "index.html").write_text(head + pages)
+    page = browser.new_page(java_script_enabled=getattr(request, "param", True))
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto((tmp_path / "post" / "index.html").as_uri())
+    yield page
+    page.close()
+
+
+def seen(page, within, what):
+    return [part.text_content().strip() for part in page.locator(f"{within} {what}").all() if part.is_visible()]
+
+
+TOLD = "#told"
+
+
+def frames(page):
+    player = page.locator(".player").first
+    return [each.get_attribute("data-label") for each in player.locator("svg g").all() if each.is_visible()]
+
+
+def test_back_and_next_stop_at_the_ends(page):
+    player = page.locator("#told")
+    back, next_ = player.get_by_role("button", name="Back"), player.get_by_role("button", name="Next")
+    assert seen(page, TOLD, "[data-step]") == ["text 1"]
+    assert page.locator("#told tbody.off").count() == 1
+    back.click(force=True)
+    assert seen(page, TOLD, "[data-step]") == ["text 1"]
+    assert back.get_attribute("aria-disabled") == "true"
+    next_.click()
+    assert seen(page, TOLD, "[data-step]") == ["text 2"]
+    assert page.locator("#told tbody.off").count() == 0
+    assert page.locator("#told tbody.now").count() == 1
+    next_.click(force=True)
+    assert seen(page, TOLD, "[data-step]") == ["text 2"]
+    back.click()
+    assert seen(page, TOLD, "[data-step]") == ["text 1"]
+
+
+def test_nothing_moves_when_a_step_shows(page):
+    boxes = [page.locator("#told table").nth(k).bounding_box() for k in range(3)]
+    page.locator("#told").get_by_role("button", name="Next").click()
+    assert [page.locator("#told table").nth(k).bounding_box() for k in range(3)] == boxes
+
+
+def test_the_keyboard_is_enough(page):
+    slider = page.get_by_role("slider", name="Step").first
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert frames(page) == ["second", "second"]
+    assert slider.get_attribute("aria-valuetext") == "2 of 3: second"
+    page.keyboard.press("End")
+    assert frames(page) == ["third", "third"]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Back"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert frames(page) == ["second", "second"]
+
+
+def test_it_plays_only_when_asked_and_silently(page):
+    page.wait_for_timeout(120)
+    assert frames(page) == ["first", "first"]
+    play = page.get_by_role("button", name="Play").first
+    live = page.locator("[aria-live]").first
+    assert live.get_attribute("aria-live") == "polite"
+    play.click()
+    assert live.get_attribute("aria-live") == "off"
+    page.wait_for_function("document.querySelector('.player input').value === '3'")
+    page.get_by_role("button", name="Play").first.wait_for()
+    assert frames(page) == ["third", "third"]
+    assert live.get_attribute("aria-live") == "polite"
+    assert [slider.input_value() for slider in page.get_by_role("slider").all()] == ["3", "1"]
+
+
+@pytest.mark.parametrize("page", [False], indirect=True)
+def test_without_scripts_all_steps_and_the_last_frame_show(page):
+    assert seen(page, TOLD, "[data-step]") == ["text 1", "text 2"]
+    assert len(seen(page, TOLD, "td")) == 10
+    assert frames(page) == ["third", "third"]
+    assert page.get_by_role("button").count() == 0
