@@ -206,3 +206,10 @@ def test_without_scripts_all_steps_and_the_last_frame_show(page):
     assert len(seen(page, TOLD, "td")) == 10
     assert frames(page) == ["third", "third"]
     assert page.get_by_role("button").count() == 0
+
+
+def test_the_page_of_animations_is_no_larger_than_a_photograph(site):
+    page = site[0] / "_site" / "posts" / "curve-fitting" / "index.html"
+    assert page.read_text().count("<svg viewBox") == 5
+    assert page.stat().st_size < 300_000
+    assert (site[0] / "_site" / "posts" / "player.js").exists()
