@@ -394,7 +394,10 @@ BAD = [
     (PAGE + "::: {.callout-note\nx\n:::\n", 5, "this is not a div"),
     (PAGE + "x\n\n:::\n", 7, "closes nothing"),
     (PAGE + "::: {.a}\nx\n:::\n\n::: {.b title=a b}\nx\n:::\n", 9, "a ':::' here, or printed by a cell"),
-    (PAGE + "```{python}\n#| output: asis\nprint('[a](<go' + 'ne2.qmd>)')\n```\n", 1, "'gone2.qmd' leads"),
+    (PAGE + "```{python}\n#| output: asis\nprint('[a](<go' + 'ne2.qmd>)')\n```\n", 5, "'gone2.qmd' leads"),
+    (PAGE + '\n<script type="module" src="gone.js"></script>\n', 6, "'gone.js' leads nowhere"),
+    (PAGE + "<link rel='stylesheet' href='gone.css'>\n", 5, "'gone.css' leads nowhere"),
+    (PAGE + "x\n\n" + cell("display({'text/html': '<img src=' + '\"g' + '.png\">'}, raw=True)"), 7, "'g.png' leads"),
     (PAGE + "x\n::: {.callout-note}\ny\n:::\n", 6, "blank line before it"),
     (PAGE + "::: {.callout-hint}\nx\n:::\n", 5, "no callout 'hint'"),
     (PAGE + "::: {.column-page}\nx\n:::\n", 5, "'column-page' is not supported"),
@@ -459,6 +462,8 @@ def test_bad_input_is_named_with_file_and_line(
             "'finish.ts', and must be the path of a Python script",
         ),
         ("website\nweb", "website\n  post-render:\n    - none.py\nweb", 4, "post-render is 'none.py'"),
+        ("website\nweb", "website\n  resources: [none/*.js]\nweb", 3, "'none/*.js' matches no file"),
+        ("website\nweb", "website\n  resources: [../*]\nweb", 3, "'../*' matches no file"),
         ("references.bib", "none.bib", 14, "the file 'none.bib' does not exist"),
     ],
 )
@@ -528,6 +533,44 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     assert "Traceback" not in ran.err
     assert "good.qmd  ran 1 cells" in ran.out
     assert project.site() == before
+
+
+def test_files_that_are_named_or_referred_to_are_copied(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: [data, '*.txt']"))
+    for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js", "unnamed.md"):
+        project.write(name, "text of " + name)
+    raw = "<script src='../x.js' type=module></script>\n<link\nrel=stylesheet href=\"../y.css\">\n\n"
+    shown = "from IPython.display import Markdown\nMarkdown('::: {.player}\\n:::\\n<script src=\"../z.js\"></script>')"
+    project.page("posts/one/index", raw + cell(shown))
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    site = project.site()
+    for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js"):
+        assert site[name].decode() == "text of " + name
+    assert "unnamed.md" not in site
+
+
+RICH = "::: {.player data-play=3}\n<table><tr><td>1 < 2</td></tr></table>\n\n<svg><path d='M0 0'/></svg> and $x_1$\n:::"
+
+
+def test_html_and_markdown_of_a_cell_arrive_as_they_are(project: Project) -> None:
+    shown = "<div data-a='{\"b\": [1]}'><svg viewBox='0 0 1 1'><text>a*b*c _d_</text></svg>\n\n    <p>$y$</p></div>"
+    own = f"class Own:\n    def _repr_html_(self):\n        return {shown!r}\nOwn()"
+    page = "@fig-own and @fig-rich\n\n"
+    page += cell(f"from IPython.display import HTML, Markdown\ndisplay(HTML({shown!r}))")
+    page += cell(own, "label: fig-own", "fig-cap: Own *words*")
+    page += cell(f"Markdown({RICH!r})", "label: fig-rich", "fig-cap: Rich")
+    project.page("index", page)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    made = project.html("index")
+    assert made.count(shown) == 2
+    assert '<div class="player" data-play="3">' in made
+    assert re.search(r"<table>\s*<tr>\s*<td>\s*1 &lt; 2\s*</td>\s*</tr>\s*</table>", made)
+    assert re.search(r"<svg>\s*<path d='M0 0'/>\s*</svg>", made)
+    assert re.search(r"and <math.*?<mi>x</mi>.*?<mn>1</mn>.*?</math>", made, flags=re.S)
+    for words in ("Figure 1 and Figure 2", "Figure 1: Own words", "Figure 2: Rich"):
+        assert words in plain(made)
 
 
 PLOT = "import matplotlib.pyplot as plt\nplt.rcParams['axes.grid'] = True\nplt.plot([1, 2])"

@@ -33,7 +33,7 @@ SHARED = {
 }
 ITEMS = [{"text": str, "href": str}]
 PROJECT = {
-    "project": {"type": {"website"}, "output-dir": str, "render": list, "post-render": TEXTS},
+    "project": {"type": {"website"}, "output-dir": str, "render": list, "resources": TEXTS, "post-render": TEXTS},
     "website": {
         **{"title": str, "description": str, "page-navigation": bool, "page-footer": str, "sidebar": {False}},
         **{"site-url": str, "repo-url": str},

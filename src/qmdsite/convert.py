@@ -51,6 +51,11 @@ def beside_a_figure(output: Output) -> bool:
     return bool(re.match(r"[\[{(]?.*<matplotlib\.|[<(\[].*[>)\]]$|Text\(", text))
 
 
+def said(output: Output) -> str:
+    """Return an output's text in all its forms."""
+    return "\n".join([*map(str, output.get("data", {}).values()), output.get("text", "")])
+
+
 class Composition:
     """One page as Markdown, with the files that its cells made."""
 
@@ -59,6 +64,9 @@ class Composition:
         self.dry, self.stem = outputs is None, PurePosixPath(page.path).stem
         self.files: dict[str, bytes] = {}
         self.problems: list[Problem] = []
+        page.said = [
+            (cell, text) for cell, found in zip(page.cells, outputs or (), strict=False) for text in map(said, found)
+        ]
         results = iter(outputs or ())
         self.markdown = "".join(
             part if isinstance(part, str) else self.cell(part, next(results, []) if part.runs else [])

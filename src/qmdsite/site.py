@@ -132,10 +132,7 @@ class Site:
         shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
         named: set[Path] = set()
         for pattern in self.project.get("render", []):
-            found: set[Path] = set()
-            with suppress(NotImplementedError, ValueError):
-                found = set(self.root.glob(pattern))
-            named |= found
+            named |= (found := self.glob(pattern))
             if not found:
                 self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
         for file in files_of(self.root):
@@ -146,6 +143,12 @@ class Site:
             self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
         self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
         self.judge()
+
+    def glob(self, pattern: str) -> set[Path]:
+        """Return what in the project has a path like this."""
+        with suppress(NotImplementedError, ValueError):
+            return {path for path in self.root.glob(pattern) if path.resolve().is_relative_to(self.root)}
+        return set()
 
     def listing(self, page: Page) -> list[Page]:
         """Return the pages that a page's listing lists, in its order."""
@@ -309,6 +312,10 @@ class Site:
         for name in self.css:
             if not take(name):
                 problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
+        for pattern in texts(self.project.get("resources")):
+            found = [file for path in self.glob(pattern) for file in (files_of(path) if path.is_dir() else [path])]
+            if not found or not all(take(str(file.relative_to(self.root))) for file in found):
+                problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
         pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
         ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
         sources = {out(page.path): page for page in self.pages.values()}
@@ -317,8 +324,8 @@ class Site:
                 continue  # the project's own file, copied as it is
             page = sources.get(here, Page(here))
             body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", pages[here], flags=re.S)
-            links = re.findall(r'<(a|img|source|video|audio|script|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"', body)
-            for tag, link in [*links, *(("img", name) for name in texts(page.meta.get("image")))]:
+            links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
+            for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
                 target, _, fragment = unquote(html.unescape(link)).partition("#")
                 if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
                     if tag != "a" and not link.startswith("data:"):
@@ -330,7 +337,7 @@ class Site:
                 if not take(name):
                     # A link of the navbar stands in the settings, written from the project's folder.
                     written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
-                    places = [(page, written), (self.file, rooted)]
+                    places = [(page, written), (page, target), (self.file, rooted)]
                     owner, words = next((place for place in places if place[0].has(place[1])), places[0])
                     problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
                 elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:

@@ -59,6 +59,7 @@ class Page:
     options: dict[str, Any] = field(default_factory=dict)
     parts: list[str | Cell] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    said: list[tuple["Cell", str]] = field(default_factory=list)  # what cells showed, once that is known
 
     @property
     def cells(self) -> list[Cell]:
@@ -66,8 +67,8 @@ class Page:
         return [part for part in self.parts if isinstance(part, Cell) and part.runs]
 
     def has(self, words: str) -> bool:
-        """Return whether a line has the words."""
-        return any(words in line.text for line in self.lines)
+        """Return whether a line or a cell's output has the words."""
+        return any(words in line.text for line in self.lines) or any(words in text for _, text in self.said)
 
     def problem(self, words: str, text: str) -> Problem:
         """Return a complaint about the first line that has `words`: as a label, on their own, or within others."""
@@ -77,6 +78,9 @@ class Page:
             for line in self.lines:
                 if re.search(pattern, line.text):
                     return Problem(line.path, line.number, text)
+        for cell, said in self.said:
+            if words in said:
+                return Problem(cell.path, cell.line, text)
         return Problem(self.path, 1, text)
 
 
