@@ -601,6 +601,9 @@ def test_figures_have_the_format_and_size_that_are_asked_for(tmp_path: Path) -> 
     assert 7 * 96 * 0.8 < pixels[0] / 2 < 7 * 96
     assert "[&lt;matplotlib" not in project.html("other")
     assert "False" in project.html("bare")
+    project.write("other.qmd", (project.root / "other.qmd").read_text().replace("fig-height: 5", "fig-height: 2"))
+    assert "other.qmd  ran 1 cells" in project.render().out
+    assert project.site()["other_files/figure-html/cell-1-output-1.png"] != png
 
 
 def test_a_result_beside_a_figure_is_shown_unless_it_is_what_a_plot_returned(project: Project) -> None:
