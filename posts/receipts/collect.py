@@ -21,15 +21,16 @@ def main() -> None:
     rows, total = [], 0
     for path in sorted(posts.glob("*/index.html")):
         html = path.read_text(encoding="utf-8")
-        link = f'<a href="../{path.parent.name}/index.html">{"".join(TITLE.findall(html))}</a>'
+        title = TITLE.search(html)
+        post = f'<a href="../{path.parent.name}/index.html">{title[1] if title else path.parent.name}</a>'
         for receipt in RECEIPT.findall(html) if path != page else []:
-            _, *table = map(CELL.findall, ROW.findall(receipt))
-            cases = sum(int(cases) for _, _, cases, _, _ in table)
-            error = max((error for _, _, _, error, _ in table if error), key=float)
+            _, *lines = map(CELL.findall, ROW.findall(receipt))
+            cases = sum(int(cases) for _, _, cases, _, _ in lines)
+            error = max((error for _, data, _, error, _ in lines if data == "float64" and error), key=float)
             name = "".join(NAME.findall(receipt))
-            rows.append(f"<tr><td>{link}</td><td>{name}</td><td{RIGHT}>{cases}</td><td{RIGHT}>{error}</td></tr>")
-            total += cases
-    head = f"<th>Post</th><th>Checked</th><th{RIGHT}>Comparisons</th><th{RIGHT}>Largest error</th>"
+            rows.append(f"<tr><td>{post}</td><td>{name}</td><td{RIGHT}>{cases}</td><td{RIGHT}>{error}</td></tr>")
+            total, post = total + cases, ""
+    head = f"<th>Post</th><th>Checked</th><th{RIGHT}>Comparisons</th><th{RIGHT}>Largest error in float64</th>"
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     said = f"<p><strong>{total:,} comparisons in {len(rows)} checks.</strong></p>"
     place = f'<div id="receipts">{said}<div class="table">{table}</div></div><!-- receipts -->'
