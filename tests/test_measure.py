@@ -10,6 +10,7 @@ from handgrad.measure import Comparison, Cost, compare, duration, memory, peak_m
 
 n, p, q = 7, 5, 3
 X, G = torch.ones(n, p, dtype=torch.float64), torch.ones(n, q, dtype=torch.float64)
+Y, EYE = torch.empty_like(X), torch.eye(n, dtype=torch.float64).to_sparse()
 BYTES = 8
 
 
@@ -51,6 +52,8 @@ MEMORY = {
     "a chain without gradients": (lambda: exp_and_sum(X), n * p + 1),
     "a chain that saves for autograd": (lambda: exp_and_sum(X.clone().requires_grad_()), n * p + n * p + 1 + 1),
     "several results of one operator": (lambda: torch.linalg.qr(X), n * p + p * p),
+    "the output is given, and was there": (lambda: torch.exp(X, out=Y), 0),
+    "a sparse tensor, of which nothing is seen": (lambda: EYE.neg(), 0),
     "a tensor that is neither used nor kept": (lambda: torch.zeros(n, dtype=torch.float64), n),
 }
 
