@@ -100,7 +100,7 @@ def read(path):
 
 @pytest.mark.parametrize("post", WITH_EXERCISES, ids=lambda post: post.parent.name)
 def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(site, post, tmp_path):
-    notebook = read(site[0] / "_site" / "posts" / post.parent.name / "index.ipynb")
+    notebook = read(site / "posts" / post.parent.name / "index.ipynb")
     assert 2 <= len(parts(notebook)) <= 4
     prove(notebook, tmp_path)
 

@@ -64,6 +64,9 @@ class TorchFunction:
         result: Tensor = self.function(**given)
         return result
 
+    def __repr__(self) -> str:
+        return self.source
+
     def _repr_markdown_(self) -> str:
         return f"```python\n{self.source}\n```"
 
