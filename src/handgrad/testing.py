@@ -63,7 +63,9 @@ class Receipt:
             f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed)} |" for x in self.lines
         )
         head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
-        return f"::: {{.receipt}}\n**Checked: {self.name}**, {self.cases} comparisons\n\n{head}\n{table}\n:::"
+        said = f"**Checked: {self.name}**, {self.cases} comparisons"
+        # A fenced div would be shown as it is in Jupyter.
+        return f'<div class="receipt">\n\n{said}\n\n{head}\n{table}\n\n</div>'
 
 
 def check_layer(

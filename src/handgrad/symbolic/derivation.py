@@ -56,8 +56,8 @@ class Derivation:
         """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given."""
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
-        body = "\n\n".join(f"::: {{.step}}\n{rule}\n\n{equation}\n:::" for rule, equation in shown)
-        return Markdown(f":::: {{.derivation}}\n{body}\n::::")
+        body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
+        return Markdown(f'<div class="derivation">\n\n{body}\n\n</div>')
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
