@@ -294,6 +294,7 @@ def test_options_hide_what_they_name(tour: Project) -> None:
         "<title>One &amp; only – Small &amp; plain</title>",
         '<meta name="description" content="The first">',
         '<a href="../two/index.html" rel="next">Two in (0, 1]</a>',
+        '<h2 class="unnumbered">References</h2>',
     ],
 )
 def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
