@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from cases import CASES, G, T, W, X, Z, b, i, j, k, linear, m, mse, n, p, q, r, relu, s
-from sympy import And, Function, KroneckerDelta, Piecewise, Rational, exp, gamma, log, sqrt
+from sympy import Abs, And, Function, KroneckerDelta, Piecewise, Rational, exp, gamma, log, sqrt
 from torch.nn import functional as F
 
 from handgrad.symbolic import Idx, Iverson, Sum, array, define, expand, indices, jacobian, matrix, vjp
@@ -163,6 +163,14 @@ def test_numbers_are_differentiated_like_arrays_without_axes(name):
     assert derivation.entries(n=2, q=1).text.startswith(f"$$\n\\frac{{\\partial L}}{{\\partial {name}}} = ")
 
 
+def test_entries_are_checked_with_respect_to_what_is_defined_and_where_brackets_stand():
+    total = define("S", Sum(Z[i, k], k), i)
+    squares = define("L", Sum(total[i] ** 2, i))
+    assert "2 S_{0}" in vjp(squares, total.base).entries(n=2, q=2).text
+    gate = define("Y", Iverson(Z[i, k] > 0) * Z[i, k], i, k)
+    assert "G_{11} [X_{11} > 0]" in vjp(gate, Z).entries(n=2, q=2).text
+
+
 def test_a_defined_number_is_differentiated_through_and_with_respect_to():
     w, y = array("w"), array("y")
     a = define("a", w * y)
@@ -245,7 +253,15 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies():
         ("index i has a meaning already", lambda: jacobian(linear, X[i, r])),
         ("index m has a meaning already", lambda: vjp(define("L", Sum(A[i, Idx("o", n)], i, Idx("o", n))), A[m, m])),
         ("index m runs over n values, the axis has q", lambda: vjp(linear, b[m], G)),
-        ("held fixed, so it cannot be X too", lambda: vjp(relu, Z[m, s], Z)),
+        ("held fixed, so it cannot be made of X too", lambda: vjp(relu, Z[m, s], Z)),
+        ("held fixed, so it cannot be made of X too", lambda: vjp(relu, Z[m, s], relu.base)),
+        (
+            "a is whole: there is no derivative",
+            lambda: vjp(define("y", array("a", integer=True) * b[k], k), array("a", integer=True)),
+        ),
+        ("numbers, sizes or indices are called n", lambda: define("L", Sum(array("n") * Z[i, k], i, k))),
+        ("numbers, sizes or indices are called b", lambda: define("y", array("b") * b[k], k)),
+        ("numbers, sizes or indices are called k", lambda: define("y", array("k") * b[k], k)),
         ("Y is made of a G already", lambda: vjp(define("Y", G[i, k] * Z[i, k], i, k), Z)),
         ("array of whole numbers: there is no derivative", lambda: vjp(define("y", b[t[i]] * t[i], i), t)),
         ("a sum over j runs from 0 to p - 1", lambda: define("c", Sum(X[i, j], (j, 0, i)), i)),
@@ -261,7 +277,7 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies():
         ("are called n: rename one", lambda: compile_torch(define("y", Sum(array("n", n)[i], i)))),
         ("'lambda' is no name in Python", lambda: compile_torch(define("y", array("lambda") * x[i], i))),
         ("there is no case for the rest", lambda: compile_torch(define("y", Piecewise((x[i], x[i] > 0)), i))),
-        ("and no real number", lambda: vjp(linear, n, G)),
+        ("and no real number", lambda: vjp(linear, "X", G)),
         ("give every size a number; there is none for p, q", lambda: DERIVATIONS["linear W"].entries(n=2)),
     ],
 )
@@ -289,6 +305,11 @@ VALUES = {
     ),
     "axes without arrays": (jacobian(define("Y", x[other], other, i), x).result, {"n": 1}, [[[1]]]),
     "numbers beside whole numbers": (define("y", Piecewise((half, t[i] > 0), (1, True)), i), {"t": [0, 1]}, [1, half]),
+    "the sign of a difference": (
+        vjp(define("L", Sum(Abs(x[i] - A[i, i]), i)), x).result,
+        {"x": [3, 1, -2], "A": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+        [1, 0, -1],
+    ),
     "a triangle of ones": (
         vjp(define("L", Sum(A[i, other] * Iverson(other <= i), i, other)), A).result,
         {"n": 2},

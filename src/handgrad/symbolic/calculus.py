@@ -116,7 +116,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     """Define name[indices] = value.
 
     ValueError if an index is free, is used on an axis of another size, or means two things: an index of `name`, or of a
-    sum, cannot be summed over again inside.
+    sum, cannot be summed over again inside. ValueError too if an array, a number or a size has the name of another.
     """
     value = sympy.sympify(value)
     for entry in value.atoms(Indexed):
@@ -129,6 +129,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
+    _require_names(name, value, {index.label for index in letters.values()})
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
@@ -165,15 +166,17 @@ def unfolded(value: Expr) -> Expr | None:
     return renamed * Iverson(sympy.And(*inside)) if inside else renamed
 
 
-def expand(value: Expr) -> Expr:
-    """Return `value` with everything that is defined replaced by its definition."""
+def expand(value: Expr, keep: Expr | None = None) -> Expr:
+    """Return `value` with everything that is defined, but the array or number `keep`, replaced by its definition."""
+    if keep is not None and keep in (value, getattr(value, "base", None)):
+        return value
     if (inner := unfolded(value)) is not None:
-        return expand(inner)
+        return expand(inner, keep)
     if isinstance(value, Sum):
-        return Sum(expand(value.function), *(index for index, *_ in value.limits))
+        return Sum(expand(value.function, keep), *(index for index, *_ in value.limits))
     if isinstance(value, Indexed) or not value.atoms(Name):
         return value
-    return value.func(*map(expand, value.args))
+    return value.func(*(expand(part, keep) for part in value.args))
 
 
 def require_fitting(entry: Indexed) -> None:
@@ -190,6 +193,19 @@ def require_fitting(entry: Indexed) -> None:
             raise ValueError(f"{entry}: {index} is no index; make one with Idx(name, {axis})")
         if isinstance(index, Idx) and size(index) != axis:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
+
+
+def _require_names(name: str, value: Expr, letters: set[Symbol]) -> None:
+    entries = value.atoms(Indexed)
+    arrays = {entry.base.label for entry in entries}
+    numbers = value.xreplace({entry: Dummy() for entry in entries}).atoms(Symbol) - letters
+    numbers |= {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
+    # An index may have the letter of its range, X[c, i] with c:c, or of an array.
+    indices = {letter.name for letter in letters}
+    names = [symbol.name for kind in (arrays, numbers) for symbol in kind if not isinstance(symbol, Dummy)]
+    names += [number.name for number in numbers if not number.is_integer and number.name in indices]
+    if twice := [symbol for symbol in names if names.count(symbol) > 1]:
+        raise ValueError(f"{name}: two different arrays, numbers, sizes or indices are called {twice[0]}: rename one")
 
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:

@@ -65,7 +65,8 @@ class Derivation:
         What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
         that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
         """
-        total, result, indices = expand(self.total), expand(self.result.value), self.result.indices
+        total, result = (expand(value, _array(self.entry)) for value in (self.total, self.result.value))
+        indices = self.result.indices
         symbols = _whole_numbers(total) | _whole_numbers(self.entry)
         if missing := {symbol.name for symbol in symbols} - {*shape}:
             raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
@@ -77,7 +78,7 @@ class Derivation:
             entries = written.atoms(Indexed) | {wrt}
             scalars = {entry: sympy.Dummy(str(entry), **_kind(entry)) for entry in entries}
             by_calculus = written.xreplace(scalars).diff(scalars[wrt])
-            difference = by_calculus - by_formula.xreplace(scalars).rewrite(Iverson, sympy.Piecewise)
+            difference = (by_calculus - by_formula.xreplace(scalars)).rewrite(Iverson, sympy.Piecewise)
             if sympy.simplify(sympy.piecewise_fold(difference)) != 0:
                 raise AssertionError(f"derivative with respect to {wrt}: {by_formula} is not {by_calculus}")
             table[place] = by_formula
@@ -98,19 +99,19 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
 
     `wrt` is a number, an array, or an entry of one if you want to choose the letters. `grad_output` is the array G; one
     of that name if none is given, but if the output is a number, L is then the output itself. ValueError if the letters
-    of an entry are used in the output already, or `grad_output` is the array that is differentiated.
+    of an entry are used in the output already, or `grad_output` depends on what is differentiated.
     """
     entry = _entry(output, wrt)
     if grad_output is None and output.indices:
         if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
-    if grad_output == _array(entry):
-        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be {_name(entry)} too")
+    upstream = grad_output[output.indices] if output.indices and grad_output is not None else grad_output
+    if upstream is not None and differentiate(upstream, entry) != 0:
+        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be made of {_name(entry)} too")
     if grad_output is None:
         of, total, rules = output.name, output.value, []
     else:
-        upstream = grad_output[output.indices] if output.indices else grad_output
         summed = ", ".join(index.label.name for index in output.indices)
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
@@ -132,10 +133,11 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
 
 def _entry(output: Definition, wrt: Any) -> Expr:
     """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
-    if isinstance(wrt, Symbol) and wrt.is_real and not wrt.is_integer:
+    if isinstance(wrt, Symbol) and wrt.is_real:
         return wrt
     if isinstance(wrt, IndexedBase):
-        used = {index.label.name for index in expand(output.value).atoms(Idx) | {*output.indices}}
+        values = [part for step in in_order(output) for part in (step.entry, step.value)]
+        used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
     if not isinstance(wrt, Indexed):

@@ -336,7 +336,7 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
             return f"math.{name}({', '.join(str(self._print(part)) for part in value.args)})"
         return str(super()._print_Function(value))
 
-    _print_exp = _print_log = _print_sin = _print_cos = _print_tanh = _print_Function
+    _print_exp = _print_log = _print_sin = _print_cos = _print_tanh = _print_sign = _print_Function
 
     def _print_Exp1(self, _: Expr) -> str:
         return "math.e"
