@@ -61,7 +61,7 @@ def test_relu_gradient_at_zero_is_zero_as_in_torch():
 
 
 def test_backward_before_forward_says_so():
-    with pytest.raises(RuntimeError, match=r"Linear\.backward was called before Linear\.forward"):
+    with pytest.raises(RuntimeError, match=r"Linear\.backward was called before forward"):
         Linear(2, 2).backward(torch.zeros(1, 2))
 
 
@@ -183,6 +183,44 @@ def test_a_layer_made_of_layers_may_stand_twice_in_a_torch_model():
             return grad_output + self.layer.backward(grad_output)
 
     check_layer(Residual(Sequential(Linear(4, 4), ReLU())), lambda X, W, b: X + (X @ W + b).relu(), (4, 4))
+
+
+class Block(Layer):
+    """A layer that keeps its parts in a list."""
+
+    def __init__(self, *layers):
+        self.layers = [*layers]
+
+    def parameters(self):
+        return Sequential(*self.layers).parameters()
+
+    def forward(self, input):
+        for layer in self.layers:
+            input = layer(input)
+        return input
+
+    def backward(self, grad_output):
+        for layer in reversed(self.layers):
+            grad_output = layer.backward(grad_output)
+        return grad_output
+
+
+@pytest.mark.parametrize("nested", [Sequential, Block])
+def test_a_layer_within_a_layer_may_stand_at_several_places(nested):
+    torch.manual_seed(0)
+    first, second, relu = Linear(4, 4, dtype=torch.float64), Linear(4, 4, dtype=torch.float64), ReLU()
+    block = nested(second, relu)
+    model = Sequential(first, relu, block, first, block)
+    input = torch.randn(6, 4, dtype=torch.float64)
+    leaves = [tensor.clone().requires_grad_() for tensor in (input, first.weight, second.weight)]
+    x, w, v = leaves
+    hidden = ((x @ w + first.bias).relu() @ v + second.bias).relu() @ w + first.bias
+    expected = (hidden @ v + second.bias).relu()
+    torch.testing.assert_close(model(input), expected.detach())
+    expected.backward(torch.ones_like(expected))
+    found = [model.backward(torch.ones_like(expected)), first.weight.grad, second.weight.grad]
+    for ours, leaf in zip(found, leaves, strict=True):
+        torch.testing.assert_close(ours, leaf.grad)
 
 
 def test_a_sequential_may_stand_twice_in_a_torch_model():

@@ -12,8 +12,9 @@ from torch.autograd.function import once_differentiable
 class Layer:
     """A function with a hand-derived gradient.
 
-    `forward(*inputs)` computes the output and saves what `backward` needs. `backward(grad_output)` takes dL/d(output),
-    adds dL/d(parameter) to the `.grad` of each parameter and returns dL/d(first input).
+    `forward(*inputs)` computes the output and saves what `backward` needs.
+    `backward(grad_output)` takes dL/d(output), adds dL/d(parameter) to the
+    `.grad` of each parameter and returns dL/d(first input).
     """
 
     forward: Callable[..., Tensor]
@@ -32,27 +33,33 @@ class Layer:
         return iter(())
 
     def __copy__(self) -> Self:
-        # Same parameters, but what it saves is its own, as is what the layers it is made of save.
+        # Same parameters, but what it saves is its own, as is what the
+        # layers it is made of save.
         twin = object.__new__(type(self))
-        parts = {name: copy.copy(value) if isinstance(value, Layer) else value for name, value in vars(self).items()}
+        parts = {name: _copied(part) for name, part in vars(self).items()}
         vars(twin).update(parts)
         return twin
 
     def save_for_backward(self, *tensors: Tensor) -> None:
         """Keep `tensors` (no copies) until the next forward."""
-        self._saved = tuple((tensor, _version(tensor)) for tensor in tensors)
+        self._saved = tuple((t, _version(t)) for t in tensors)
 
     @property
     def saved_tensors(self) -> tuple[Tensor, ...]:
-        """What the last forward saved; RuntimeError if there was none, or if a tensor was changed in place since."""
+        """What the last forward saved.
+
+        RuntimeError if there was none, or a tensor was changed in place since.
+        """
         name = type(self).__name__
         if not hasattr(self, "_saved"):
-            raise RuntimeError(f"{name}.backward was called before {name}.forward")
+            raise RuntimeError(f"{name}.backward was called before forward")
         for tensor, version in self._saved:
             if _version(tensor) != version:
                 raise RuntimeError(
-                    f"a tensor of shape {tuple(tensor.shape)} that {name}.backward needs was changed in place after "
-                    f"{name}.forward: call backward before the optimizer's step, and change copies"
+                    f"a tensor of shape {tuple(tensor.shape)} that"
+                    f" {name}.backward needs was changed in place after"
+                    f" {name}.forward: call backward before the optimizer's"
+                    " step, and change copies"
                 )
         return tuple(tensor for tensor, _ in self._saved)
 
@@ -62,7 +69,13 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         """Chain `layers`; one that occurs twice shares its parameters and saves for each place on its own."""
-        self.layers = tuple(copy.copy(layer) if layer in layers[:i] else layer for i, layer in enumerate(layers))
+        seen: set[int] = set()
+        places = []
+        for layer in layers:
+            parts = {id(part) for part in _layers(layer)}
+            places.append(copy.copy(layer) if parts & seen else layer)
+            seen |= parts
+        self.layers = tuple(places)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layers, first to last."""
@@ -80,10 +93,24 @@ class Sequential(Layer):
         """Yield each layer's parameters, a shared one once."""
         return iter({id(p): p for layer in self.layers for p in layer.parameters()}.values())
 
-    def __copy__(self) -> Self:
-        twin = super().__copy__()
-        twin.layers = tuple(map(copy.copy, self.layers))
-        return twin
+
+def _copied(value: Any) -> Any:
+    """Return `value` with copies of the layers in it."""
+    if isinstance(value, Layer):
+        return copy.copy(value)
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
+
+
+def _layers(value: Any) -> Iterator[Layer]:
+    """Yield the layers in `value`, at any depth, itself first if it is one."""
+    if isinstance(value, Layer):
+        yield value
+        value = vars(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    for part in parts:
+        yield from _layers(part)
 
 
 def accumulate(parameter: Tensor, grad: Tensor) -> None:

@@ -60,7 +60,8 @@ class Receipt:
 
     def _repr_markdown_(self) -> str:
         table = "\n".join(
-            f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed)} |" for x in self.lines
+            f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |"
+            for x in self.lines
         )
         head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
         said = f"**Checked: {self.name}**, {self.cases} comparisons"
@@ -82,7 +83,7 @@ def check_layer(
     copies are run, on random parameters, inputs and grad_output, for
 
     - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
-    - in float64, float32 and bfloat16 on small integers, where results must be equal bit for bit, and in float64 on
+    - in float64, float32 and bfloat16 on small integers, where results must be equal, and in float64 on
       normally distributed numbers. Divisions by what is no power of 2, and functions such as exp, round: with
       `exact=False` integers too are compared up to the rounding of their dtype.
 
@@ -273,7 +274,8 @@ class _Check:
             raise CheckError(f"{where}{both}\n  {int((~close).sum())} of {close.numel()} entries differ: {first}")
         difference = (actual - expected).abs().nan_to_num(0).max().item() if actual.numel() else 0.0
         subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
-        data = "integers" if numbers.integers else "float64"
+        dtype = str(numbers.dtype).removeprefix("torch.")
+        data = dtype if not numbers.integers else f"integers, {dtype}" if numbers.tolerance else "integers"
         self.lines.append(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
 
 
@@ -286,8 +288,8 @@ def _added_up(lines: Iterable[Line]) -> tuple[Line, ...]:
     return tuple(kinds.values())
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
+def _number(value: float | None, form: str = ".0e") -> str:
+    return "" if value is None else "0" if value == 0 else f"{value:{form}}".replace("e-0", "e-")
 
 
 def _flat(tensor: Tensor, axes: int) -> Tensor:
