@@ -4,11 +4,12 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
-from handgrad.pictures import Frame, Panel, Step, animation, walkthrough
+from handgrad.pictures import Frame, Kind, Panel, Step, animation, walkthrough
 
 ROOT = Path(__file__).parent.parent
 X = torch.tensor([[1.0, -0.5], [0.0, 1 / 3]])
@@ -34,8 +35,8 @@ def tables(markdown):
 
 
 def panel(frames=3):
-    steep = [Frame({"sum": [LINE * torch.tensor([1, k])]}, f"loss {k}") for k in range(frames)]
-    return Panel("Title <1>", 'says "what"', Frame({"target": [LINE]}), steep)
+    steep = [Frame({"whole": [LINE * torch.tensor([1, k])]}, f"loss < {k}") for k in range(frames)]
+    return Panel("Title <1>", 'says "what"', Frame({"reference": [LINE]}), steep)
 
 
 def test_every_tensor_is_shown_with_its_name_shape_and_values():
@@ -63,6 +64,22 @@ def test_every_step_says_its_text_and_formula():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("shape", "cells"), [((0,), [[]]), ((3, 0), [[], [], []]), ((0, 3), [])])
+def test_an_empty_tensor_is_shown_with_its_shape(shape, cells):
+    shown = tables(walkthrough([Step("E", "", torch.empty(shape), "has no values.")]).text)
+    assert shown == {"E": ("tensor value", f"E ({', '.join(map(str, shape))})", "1", cells)}
+
+
+def test_what_is_given_comes_first_and_together_wherever_it_stands_among_the_steps():
+    steps = [Step("Given", "", X, "is computed."), STEPS[2], *STEPS[:2], STEPS[4]]
+    text = walkthrough(steps).text
+    assert [(name, first) for name, (_, _, first, _) in tables(text).items()] == [
+        ("X", "1"), ("dL/dX", "4"), ("b", "1"), ("Given", "2"), ("R", "3"),
+    ]  # fmt: skip
+    said = re.findall(r"^::: {\.step .*?^:::$", text, re.M | re.S)
+    assert [re.findall(r"\*\*(.*?)\*\*", step) for step in said] == [["X", "b"], ["Given"], ["R"], ["dL/dX"]]
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -77,8 +94,13 @@ def test_steps_that_make_no_sense_are_refused(wrong, words):
         walkthrough([STEPS[0], wrong])
 
 
+def test_a_walkthrough_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one step"):
+        walkthrough([])
+
+
 def test_a_curve_passes_through_its_points():
-    film = animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1)).text
+    film = animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1))._repr_html_()
     root = ET.fromstring(f"<div>{film.replace(' defer>', '>')}</div>")
     svg = root.find(".//svg")
     assert svg.get("role") == "img"
@@ -89,12 +111,59 @@ def test_a_curve_passes_through_its_points():
         "M0 100 150 100 300 100", "M0 200 150 50 300 0", "M0 300 150 0 300 -100",
     ]  # fmt: skip
     assert [frame.get("data-label") for frame in frames] == ["a", "b", "c"]
-    assert [frame.find("text").text for frame in frames] == ["loss 0", "loss 1", "loss 2"]
+    assert [frame.find("text").text for frame in frames] == ["loss < 0", "loss < 1", "loss < 2"]
 
 
-def test_a_panel_has_a_frame_for_each_label():
-    with pytest.raises(ValueError, match="has 2 frames and not 3"):
-        animation([panel(3), panel(2)], ["a", "b", "c"], (-1, 1), (-1, 1))
+def test_the_numbers_at_the_ends_of_the_axes_stand_at_their_ends():
+    film = animation([panel(1)], ["a"], (-1, 2), (-3, 4))._repr_html_()
+    assert re.findall(r'<text x="(\d+)" y="(\d+)"[^>]*>([−\d]+)</text>', film) == [
+        ("6", "194", "−1"), ("294", "194", "2"), ("6", "22", "4"), ("6", "172", "−3"),
+    ]  # fmt: skip
+
+
+def test_a_saved_notebook_holds_the_animation_once():
+    assert repr(animation([panel(1)], ["a"], (-1, 1), (-1, 1))) == "Animation(x=(-1, 1), y=(-1, 1), interval=150)"
+
+
+def drawn(curves):
+    """The arguments of an animation whose second frame has these curves."""
+    return {"panels": [Panel("Title", "", Frame({}), [Frame({}), Frame(curves)])]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (drawn({"hinge": [LINE]}), "Title, b, hinge: not a kind, which are part, whole, reference"),
+        (drawn({"part": LINE}), "Title, b, part: a tensor and not a list"),
+        (drawn({"part": [LINE, LINE[0]]}), r"Title, b, part: points of shape \(2,\) and not \(n, 2\)"),
+        (drawn({"part": [LINE.T]}), r"Title, b, part: points of shape \(2, 3\) and not \(n, 2\)"),
+        (drawn({"part": [LINE[:0]]}), r"Title, b, part: points of shape \(0, 2\) and not \(n, 2\)"),
+        (drawn({"part": [LINE], "whole": [LINE * torch.nan]}), "Title, b, whole: points that are not finite"),
+        (drawn({"whole": [LINE / 0]}), "Title, b, whole: points that are not finite"),
+        (
+            {"panels": [Panel("Title", "", Frame({"whole": LINE}), [Frame({}), Frame({})])]},
+            "Title, background, whole: a tensor",
+        ),
+        ({"panels": [panel(2), panel(3)]}, "Title <1> has 3 frames and not 2, one for each label"),
+        ({"panels": []}, "0 panels"),
+        ({"panels": [panel(0)], "labels": []}, "0 labels"),
+        ({"interval": 0}, "0 ms"),
+        ({"x": (1, 1)}, "x must go from a finite number to a larger one, not from 1 to 1"),
+        ({"y": (1, -1)}, "y must go from a finite number to a larger one"),
+        ({"y": (0, float("inf"))}, "y must go from a finite number to a larger one"),
+        ({"x": (float("nan"), 1)}, "x must go from a finite number to a larger one"),
+    ],
+)
+def test_an_animation_that_cannot_be_drawn_is_refused_and_the_place_named(wrong, words):
+    right = {"panels": [panel(2)], "labels": ["a", "b"], "x": (-1, 1), "y": (-1, 1)}
+    animation(**right)
+    with pytest.raises(ValueError, match=words):
+        animation(**right | wrong)
+
+
+def test_the_style_sheet_knows_what_is_drawn_in_another_way_than_plain():
+    styles = (ROOT / "posts" / "styles.css").read_text()
+    assert {*re.findall(r"path\.(\w+)", styles)} == {*get_args(Kind)} - {"reference"}
 
 
 @pytest.fixture
@@ -102,7 +171,7 @@ def page(browser, tmp_path, request):
     """A page with two animations and a walkthrough, opened from its file, with scripts on unless the test says not."""
     shutil.copy(ROOT / "posts" / "player.js", tmp_path)
     (tmp_path / "post").mkdir()
-    film = animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30).text
+    film = animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30)._repr_html_()
     steps = "".join(f'<p data-step="{k}" data-label="step {k}">text {k}</p>' for k in (1, 2))
     told = re.search("```{=html}\n(.*)\n```", walkthrough(STEPS[:3]).text, re.S)[1]
     pages = f'{film}<div class="player walkthrough" id="told"><div class="steps">{steps}</div>{told}</div>'
@@ -182,6 +251,24 @@ def test_it_plays_only_when_asked_and_silently(page):
     assert frames(page) == ["third", "third"]
     assert live.get_attribute("aria-live") == "polite"
     assert [slider.input_value() for slider in page.get_by_role("slider").all()] == ["3", "1"]
+
+
+def test_play_at_the_end_starts_again(page):
+    page.get_by_role("slider", name="Step").first.focus()
+    page.keyboard.press("End")
+    assert frames(page) == ["third", "third"]
+    play = page.get_by_role("button", name="Play").first
+    assert play.evaluate("play => { play.click(); return play.parentElement.querySelector('input').value }") == "1"
+
+
+def test_the_tensor_of_a_step_is_scrolled_to(page):
+    page.set_viewport_size({"width": 390, "height": 500})
+    page.add_style_tag(content=".pair { flex-basis: 100%; margin-bottom: 600px }")
+    page.locator("#told").get_by_role("button", name="Next").click()
+    box = page.locator("#told table:has(.now)").bounding_box()
+    controls = page.locator("#told .steps").bounding_box()
+    assert controls["y"] + controls["height"] <= box["y"]
+    assert box["y"] + box["height"] <= 500
 
 
 @pytest.mark.parametrize("page", [False], indirect=True)

@@ -4,8 +4,11 @@ What is shown is HTML, and complete as it is; `posts/player.js`, which each pict
 """
 
 import html
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -34,12 +37,31 @@ class Step:
 def walkthrough(steps: Sequence[Step]) -> Markdown:
     """Return a picture of all tensors with their values, filled in step by step; those given come first, together.
 
-    ValueError if a tensor has more than two dimensions, if a name occurs twice, or if a gradient has not the shape of
-    an earlier tensor that it is `of`.
+    ValueError if there is no step, if a tensor has more than two dimensions, if a name occurs twice, or if a gradient
+    has not the shape of an earlier tensor that it is `of`.
     """
+    given = [step for step in steps if step.given]
+    computed = [step for step in steps if not step.given]
+    _check_steps(given + computed)
+    moments = [("Given", given)] if given else []
+    moments += [(step.name, [step]) for step in computed]
+    captions = "\n\n".join(_caption(number, *moment) for number, moment in enumerate(moments, 1))
+    pairs = defaultdict(list)
+    for number, (_, together) in enumerate(moments, 1):
+        for step in together:
+            pairs[step.of or step.name].append(_table(step, number))
+    tensors = "\n".join(f'<div class="pair">\n{"".join(pair)}</div>' for pair in pairs.values())
+    return Markdown(
+        f"::::: {{.player .walkthrough}}\n:::: {{.steps}}\n{captions}\n::::\n\n"
+        f'```{{=html}}\n<div class="tensors">\n{tensors}\n</div>\n{PLAYER}\n```\n:::::'
+    )
+
+
+def _check_steps(steps: Sequence[Step]) -> None:
+    """Raise the ValueErrors of `walkthrough`, given its steps in the order in which they show."""
+    if not steps:
+        raise ValueError("a walkthrough needs at least one step")
     shapes: dict[str, tuple[int, ...]] = {}
-    pairs: dict[str, str] = {}
-    texts: dict[str, list[str]] = {}
     for step in steps:
         shape = tuple(step.tensor.shape)
         if step.name in shapes or len(shape) > 2:
@@ -47,31 +69,26 @@ def walkthrough(steps: Sequence[Step]) -> Markdown:
         if step.of and shapes.get(step.of) != shape:
             raise ValueError(f"{step.name} of shape {shape} cannot be the gradient of {step.of}: {shapes.get(step.of)}")
         shapes[step.name] = shape
-        label = "Given" if step.given else step.name
-        texts.setdefault(label, []).append(f"**{step.name}** {step.text}")
-        texts[label] += [display(step.formula)] * bool(step.formula)
-        number = list(texts).index(label) + 1
-        kind = "gradient" if step.of else "value"
-        pairs[step.of or step.name] = pairs.get(step.of or step.name, "") + _table(step, kind, number)
-    captions = "\n\n".join(
-        f'::: {{.step data-step="{number}" data-label="{html.escape(label)}"}}\n' + "\n".join(lines) + "\n:::"
-        for number, (label, lines) in enumerate(texts.items(), 1)
-    )
-    tensors = "\n".join(f'<div class="pair">\n{pair}</div>' for pair in pairs.values())
-    return Markdown(
-        f"::::: {{.player .walkthrough}}\n:::: {{.steps}}\n{captions}\n::::\n\n"
-        f'```{{=html}}\n<div class="tensors">\n{tensors}\n</div>\n{PLAYER}\n```\n:::::'
-    )
 
 
-def _table(step: Step, kind: str, number: int) -> str:
-    """Return the values as a table, a vector as one row, that appears at step `number`."""
-    shape = tuple(step.tensor.shape)
-    caption = f"<b>{html.escape(step.name)}</b> ({', '.join(map(str, shape))})"
+def _caption(number: int, label: str, steps: Sequence[Step]) -> str:
+    """Return what is said at one moment, as Markdown."""
+    lines = [f'::: {{.step data-step="{number}" data-label="{html.escape(label)}"}}']
+    for step in steps:
+        lines.append(f"**{step.name}** {step.text}")
+        if step.formula:
+            lines.append(display(step.formula))
+    return "\n".join([*lines, ":::"])
+
+
+def _table(step: Step, number: int) -> str:
+    """Return the values as a table, a vector as one row, that appears at moment `number`."""
+    caption = f"<b>{html.escape(step.name)}</b> ({', '.join(map(str, step.tensor.shape))})"
     rows = "\n".join(
         f"<tr>{''.join(f'<td>{_number(value)}</td>' for value in row)}</tr>"
-        for row in step.tensor.reshape(-1, shape[-1] if shape else 1).tolist()
+        for row in step.tensor[(None,) * (2 - step.tensor.ndim)].tolist()
     )
+    kind = "gradient" if step.of else "value"
     # Quarto would make a Bootstrap table of it.
     opening = f'<table class="tensor {kind}" data-quarto-disable-processing="true">'
     return f'{opening}<caption>{caption}</caption><tbody data-from="{number}">\n{rows}\n</tbody></table>\n'
@@ -82,24 +99,18 @@ def _number(value: float) -> str:
     return f"{value + 0.0:.4g}".replace("-", "−")
 
 
-@dataclass(frozen=True)
-class Html:
-    """Text that a notebook shows as HTML."""
-
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.text
+Kind = Literal["part", "whole", "reference"]
+"""How curves are drawn: thin, dotted, or as a plain line."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a panel shows at one step: curves by kind ("hinge", "sum" or "target"), and a short note such as a loss.
+    """What a panel shows at one step: curves by kind, and a short note such as a loss.
 
     A curve is a tensor of points (n, 2), joined by straight lines.
     """
 
-    curves: Mapping[str, Sequence[Tensor]]
+    curves: Mapping[Kind, Sequence[Tensor]]
     note: str = ""
 
 
@@ -115,51 +126,82 @@ class Panel:
 
 def animation(
     panels: Sequence[Panel], labels: Sequence[str], x: tuple[float, float], y: tuple[float, float], interval: int = 150
-) -> Html:
+) -> "Animation":
     """Return panels that play together: `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1].
 
-    `interval` is the time from frame to frame, in milliseconds. ValueError if a panel has not one frame for each label.
+    `interval` is the time from frame to frame, in milliseconds. ValueError if there is nothing to play, if a panel has
+    not one frame for each label, or if something in one cannot be drawn: the message names panel, frame and kind.
     """
+    if not panels or not labels or interval <= 0:
+        raise ValueError(f"nothing to play: {len(panels)} panels, {len(labels)} labels, {interval} ms for each")
+    for axis, (low, high) in {"x": x, "y": y}.items():
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"{axis} must go from a finite number to a larger one, not from {low} to {high}")
     for panel in panels:
         if len(panel.frames) != len(labels):
             raise ValueError(f"{panel.title} has {len(panel.frames)} frames and not {len(labels)}, one for each label")
-    axes = _Axes(x, y)
-    figures = "\n".join(axes.figure(panel, labels) for panel in panels)
-    return Html(f'<div class="player" data-play="{interval}"><div class="panels">\n{figures}\n</div></div>\n{PLAYER}')
+        for label, frame in [("background", panel.background), *zip(labels, panel.frames, strict=True)]:
+            for kind, curves in frame.curves.items():
+                if fault := _fault(kind, curves):
+                    raise ValueError(f"{panel.title}, {label}, {kind}: {fault}")
+    return Animation(panels, labels, x, y, interval)
+
+
+def _fault(kind: str, curves: Sequence[Tensor]) -> str:
+    """Return what keeps the curves of one kind from being drawn, or nothing."""
+    if kind not in get_args(Kind):
+        return f"not a kind, which are {', '.join(get_args(Kind))}"
+    if isinstance(curves, Tensor):
+        return "a tensor and not a list of tensors, one for each curve"
+    for points in curves:
+        if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+            return f"points of shape {tuple(points.shape)} and not (n, 2)"
+        if not points.isfinite().all():
+            return "points that are not finite"
+    return ""
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """A box of 300 by 200 pixels, and what lies between which numbers in it."""
+class Animation:
+    """Panels that play together, as `animation` returns them, in boxes of 300 by 200 pixels; shown as HTML."""
 
+    panels: Sequence[Panel] = field(repr=False)  # a saved notebook has the text beside the picture
+    labels: Sequence[str] = field(repr=False)
     x: tuple[float, float]
     y: tuple[float, float]
+    interval: int
 
-    def figure(self, panel: Panel, labels: Sequence[str]) -> str:
-        hidden = ['visibility="hidden" '] * (len(labels) - 1) + [""]
+    def _repr_html_(self) -> str:
+        figures = "\n".join(map(self._figure, self.panels))
+        return (
+            f'<div class="player" data-play="{self.interval}"><div class="panels">\n{figures}\n</div></div>\n{PLAYER}'
+        )
+
+    def _figure(self, panel: Panel) -> str:
+        hidden = ['visibility="hidden" '] * (len(self.labels) - 1) + [""]
         frames = "\n".join(
-            f'<g {hide}data-step="{step}" data-label="{html.escape(label)}">{self.frame(frame)}</g>'
-            for step, (hide, label, frame) in enumerate(zip(hidden, labels, panel.frames, strict=True), 1)
+            f'<g {hide}data-step="{step}" data-label="{html.escape(label)}">{self._frame(frame)}</g>'
+            for step, (hide, label, frame) in enumerate(zip(hidden, self.labels, panel.frames, strict=True), 1)
         )
         return (
             f'<figure><figcaption>{html.escape(panel.title)}</figcaption><svg viewBox="0 0 300 200" role="img" '
-            f'aria-label="{html.escape(panel.alt)}">{self.ticks()}{self.frame(panel.background)}\n{frames}</svg></figure>'
+            f'aria-label="{html.escape(panel.alt)}">{self._ticks()}{self._frame(panel.background)}\n{frames}</svg></figure>'
         )
 
-    def frame(self, frame: Frame) -> str:
+    def _frame(self, frame: Frame) -> str:
         paths = "".join(
-            f'<path class="{kind}" d="{"".join(map(self.path, curves))}"/>' for kind, curves in frame.curves.items()
+            f'<path class="{kind}" d="{"".join(map(self._path, curves))}"/>' for kind, curves in frame.curves.items()
         )
         return paths + (
             f'<text x="294" y="22" text-anchor="end">{html.escape(frame.note)}</text>' if frame.note else ""
         )
 
-    def path(self, points: Tensor) -> str:
+    def _path(self, points: Tensor) -> str:
         (left, right), (low, high) = self.x, self.y
         at = ((300 * (x - left) / (right - left), 200 * (high - y) / (high - low)) for x, y in points.tolist())
         return "M" + " ".join(f"{x:.1f} {y:.1f}".replace(".0", "") for x, y in at)
 
-    def ticks(self) -> str:
+    def _ticks(self) -> str:
         """Return the numbers at the ends of the axes, inside of the box."""
         (left, right), (low, high) = self.x, self.y
         return (
