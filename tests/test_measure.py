@@ -1,8 +1,10 @@
 """Memory is counted to the byte, times are reduced to a median, and what is measured is marked."""
 
+import math
 import re
 from itertools import count
 
+import pypandoc
 import pytest
 import torch
 
@@ -125,11 +127,25 @@ class Clock:
 
 
 def test_the_median_is_compared_and_one_slow_call_changes_nothing():
-    clock = Clock(slow=[6.0, 6.0, 90.0], fast=[3.0, 2.0, 2.0])
+    clock = Clock(slow=[6.0, 5.0, 90.0], fast=[3.0, 2.0, 1.0])
     costs = compare(clock.functions, repeats=3, clock=clock)
-    assert costs["slow"].seconds == (6.0, 6.0, 90.0)
-    assert (costs["slow"].median, costs["slow"].best, costs.ratio("slow")) == (6.0, 6.0, 3.0)
-    assert (costs["fast"].median, costs["fast"].best, costs.ratio("fast")) == (2.0, 2.0, 1.0)
+    assert costs["slow"].seconds == (6.0, 5.0, 90.0)
+    assert (costs["slow"].median, costs["slow"].best, costs.ratio("slow")) == (6.0, 5.0, 3.0)
+    assert (costs["fast"].median, costs["fast"].best, costs.ratio("fast")) == (2.0, 1.0, 1.0)
+
+
+def test_times_too_short_for_the_clock_are_shown():
+    costs = Comparison({"a": Cost((0.0,), 0), "b": Cost((0.0, 1.0), 0), "c": Cost((0.0,), 0)})
+    assert [costs.ratio(name) for name in "abc"] == [1, math.inf, 1]
+    assert "| a | [0 µs]{.timing}    | [1]{.timing}       |" in costs._repr_markdown_()
+    assert "| b | [500 ms]{.timing}  | [inf]{.timing}     |" in costs._repr_markdown_()
+
+
+def test_a_name_may_hold_what_separates_the_cells_of_a_table():
+    html = pypandoc.convert_text(Comparison({"a|b": Cost((1.0,), 784)})._repr_markdown_(), "html", "markdown")
+    assert re.findall(r"<td[^>]*>(.*?)</td>", html) == [
+        "a|b", '<span class="timing">1 s</span>', '<span class="timing">1</span>', "784 bytes",
+    ]  # fmt: skip
 
 
 def test_memory_and_time_are_of_the_same_function():
@@ -166,20 +182,28 @@ def test_plain_text_is_the_table_too_so_that_a_saved_notebook_marks_every_time()
     assert repr(costs) == costs._repr_markdown_()
 
 
-def test_numbers_have_three_digits_and_a_fitting_unit():
-    assert [duration(x) for x in (12.3456, 1.0, 0.0123, 4.5678e-6, 1e-9)] == [
-        "12.3 s",
-        "1 s",
-        "12.3 ms",
-        "4.57 µs",
-        "0.001 µs",
-    ]
-    assert [memory(x) for x in (0, 999, 1000, 156_800, 321_126_400)] == [
-        "0 bytes",
-        "999 bytes",
-        "1 kB",
-        "157 kB",
-        "321 MB",
-    ]
-    assert duration(0.9999) == "1000 ms"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (7200, "2 h"), (3599, "1 h"), (3500, "58.3 min"), (100, "1.67 min"), (59.96, "1 min"), (59.94, "59.9 s"),
+        (12.3456, "12.3 s"), (1.0, "1 s"), (0.9999, "1 s"), (0.9994, "999 ms"), (0.0123, "12.3 ms"),
+        (999.9e-6, "1 ms"), (4.5678e-6, "4.57 µs"), (1e-9, "0.001 µs"), (0.0, "0 µs"), (5e6, "1390 h"),
+    ],
+)  # fmt: skip
+def test_a_time_has_three_digits_and_the_unit_that_fits_it_when_rounded(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (156_800, "157 kB"), (999_499, "999 kB"),
+        (999_999, "1 MB"), (321_126_400, "321 MB"), (1_234_567_890_123, "1230 GB"),
+    ],
+)  # fmt: skip
+def test_memory_has_three_digits_and_the_unit_that_fits_it_when_rounded(count, text):
+    assert memory(count) == text
+
+
+def test_what_is_measured_is_marked():
     assert timing("1 s") == "[1 s]{.timing}"

@@ -1,5 +1,6 @@
 """What functions that do the same cost: their times, taken in turn, and the memory of the tensors they make."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from statistics import median
@@ -42,8 +43,11 @@ class Comparison:
         return self.costs[name]
 
     def ratio(self, name: str) -> float:
-        """Return by what factor the function's median time exceeds that of the fastest."""
-        return self[name].median / min(cost.median for cost in self.costs.values())
+        """Return by what factor the function's median time exceeds that of the fastest: 1 if both are 0, or inf."""
+        own, fastest = self[name].median, min(cost.median for cost in self.costs.values())
+        if own == fastest:
+            return 1.0
+        return own / fastest if fastest else math.inf
 
     def _repr_markdown_(self) -> str:
         head = "| | Median time | Ratio to fastest | Peak memory |\n|:--|--:|--:|--:|"
@@ -55,7 +59,8 @@ class Comparison:
     def _row(self, name: str, cost: Cost) -> str:
         # Padded: pandoc lays a table out by the length of its source, which must not depend on a measurement.
         times = [timing(text).ljust(18) for text in (duration(cost.median), _three_digits(self.ratio(name)))]
-        return f"| {name} | {times[0]} | {times[1]} | {memory(cost.peak_memory)} |"
+        plain = name.replace("|", r"\|")
+        return f"| {plain} | {times[0]} | {times[1]} | {memory(cost.peak_memory)} |"
 
 
 def compare(
@@ -88,13 +93,13 @@ def peak_memory(function: Callable[[], object]) -> int:
     an allocator rounds up or keeps, storages that are resized, sparse tensors, tensors made of Python numbers or numpy
     arrays, and memory that is not torch's.
     """
-    storages = _Storages()
-    with storages:
+    mode = _MemoryMode()
+    with mode:
         function()
-    return storages.peak
+    return mode.peak
 
 
-class _Storages(TorchDispatchMode):
+class _MemoryMode(TorchDispatchMode):
     """Knows the storages that are alive, and the bytes that each has added: 0 if it was there before."""
 
     def __init__(self) -> None:
@@ -125,7 +130,7 @@ def timing(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as text, in a fitting unit."""
-    return _in_units(seconds, {"s": 1, "ms": 1e-3, "µs": 1e-6})
+    return _in_units(seconds, {"h": 3600, "min": 60, "s": 1, "ms": 1e-3, "µs": 1e-6})
 
 
 def memory(count: int) -> str:
@@ -134,10 +139,16 @@ def memory(count: int) -> str:
 
 
 def _in_units(value: float, units: Mapping[str, float]) -> str:
-    unit = next((unit for unit, scale in units.items() if value >= scale), [*units][-1])
-    return f"{_three_digits(value / units[unit])} {unit}"
+    # Rounded first: 0.9999 s is 1 s, and not 1000 ms.
+    rounded = _rounded(value)
+    unit = next((unit for unit, scale in units.items() if rounded >= scale), [*units][-1])
+    return f"{_three_digits(rounded / units[unit])} {unit}"
 
 
 def _three_digits(value: float) -> str:
-    # The second format writes 1000, and not 1e+03.
-    return f"{float(f'{value:.3g}'):g}"
+    # Of a rounded number this format writes 1000, and not 1e+03.
+    return f"{_rounded(value):g}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
