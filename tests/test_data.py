@@ -101,9 +101,10 @@ def test_a_wrong_file_is_named_with_what_was_found(folder, kind):
     assert str(error.value).endswith("get it again")
 
 
-def test_images_need_as_many_labels(folder):
-    (folder / NAMES["train", "labels"]).write_bytes(idx(labels(11)))
-    with pytest.raises(ValueError, match="has 12 images, train-labels-idx1-ubyte has 11 labels"):
+@pytest.mark.parametrize("n", [11, LIMIT])
+def test_images_need_as_many_labels(folder, n):
+    (folder / NAMES["train", "labels"]).write_bytes(idx(labels(n)))
+    with pytest.raises(ValueError, match=f"has 12 images, train-labels-idx1-ubyte has {n} labels"):
         mnist(folder)
 
 

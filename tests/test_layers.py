@@ -9,7 +9,7 @@ from cases import CASES
 from torch.nn import functional
 
 import handgrad
-from handgrad import Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
+from handgrad import Exp, Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
@@ -254,3 +254,10 @@ def test_backward_stands_directly_under_forward(name):
     methods = list(vars(CASES[name].make))
     assert methods.index("backward") == methods.index("forward") + 1
     assert len(inspect.getsource(CASES[name].make).splitlines()) < 60
+
+
+@pytest.mark.parametrize("layer", [ReLU(), Exp()], ids=["relu", "exp"])
+def test_an_activation_saves_the_output_itself_and_no_copy(layer):
+    output = layer(torch.randn(3))
+    (saved,) = layer.saved_tensors
+    assert saved is output
