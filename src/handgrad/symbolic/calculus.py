@@ -102,9 +102,17 @@ class Definition:
     value: Expr
     base: Any
 
+    # An array of symbolic size has no end.
+    __iter__ = None
+
     def __getitem__(self, indices: Any) -> Expr:
         """Return an entry."""
         return self.base[indices] if self.indices else self.base
+
+    def _sympy_(self) -> Expr:
+        if self.indices:
+            raise TypeError(f"{self.name} is an array: use an entry of it, {self.entry}, in a formula")
+        return self.base
 
     @property
     def entry(self) -> Expr:

@@ -108,7 +108,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         grad_output = array("G", *output.indices)
     upstream = grad_output[output.indices] if output.indices and grad_output is not None else grad_output
     if upstream is not None and differentiate(upstream, entry) != 0:
-        raise ValueError(f"the grad_output of {output.entry} is held fixed, so it cannot be made of {_name(entry)} too")
+        raise ValueError(f"the grad_output of {output.name} is held fixed, so it cannot be made of {_name(entry)} too")
     if grad_output is None:
         of, total, rules = output.name, output.value, []
     else:
