@@ -1,0 +1,87 @@
+"""The receipts page lists every receipt of a build and adds them up, or says what is wrong with the build."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pypandoc
+import pytest
+
+from handgrad.testing import Line, Receipt
+
+SCRIPT = Path(__file__).parent.parent / "posts" / "receipts" / "collect.py"
+PLACE = '<div id="receipts"><p>later</p></div><!-- receipts -->'
+
+
+def receipt(name, *lines):
+    """A receipt as it stands in a page; each line gives the data, the number of cases and the error."""
+    shown = Receipt(name, tuple(Line("output = torch", *line, 1e-7) for line in lines))
+    return pypandoc.convert_text(shown._repr_markdown_(), "html", "markdown")
+
+
+EXP = receipt("Exp", ("integers", 1500, 0.5), ("float64", 20, 2e-16), ("float64", 3, 1e-15), ("float64", 1, None))
+RELU = receipt("ReLU", ("integers", 4, 0.0))
+LINEAR = receipt("Linear", ("float64", 50, 0.0))
+
+
+@pytest.fixture
+def collect(tmp_path):
+    """A function that writes pages, runs the script on them and returns the receipts page; what fails is raised."""
+
+    def run(place=PLACE, **posts):
+        pages = {slug: f"<h1 class='title'>The {slug}</h1>{html}" for slug, html in posts.items()}
+        for slug, html in (pages | ({"receipts": f"<h1>Receipts</h1>{place}"} if place else {})).items():
+            (tmp_path / "posts" / slug).mkdir(parents=True)
+            (tmp_path / "posts" / slug / "index.html").write_text(html, encoding="utf-8")
+        environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
+        ran = subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in ran.stderr
+        if ran.returncode:
+            raise ValueError(ran.stderr)
+        return (tmp_path / "posts" / "receipts" / "index.html").read_text(encoding="utf-8")
+
+    return run
+
+
+def cells(page):
+    """The texts of the list, row by row."""
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", page)]
+    return [[re.sub("<.*?>", "", cell) for cell in row] for row in rows]
+
+
+def test_every_receipt_is_listed_and_its_post_named_once(collect):
+    page = collect(b=LINEAR, a=EXP + "<p>Between.</p><table><tr><td>9</td></tr></table>" + RELU, c="no receipt")
+    assert cells(page) == [
+        ["The a", "Exp", "1524", "1e-15"],  # of the float64 rows alone
+        ["", "ReLU", "4", ""],  # there are none
+        ["The b", "Linear", "50", "0"],
+    ]
+    assert page.count('<a href="../a/index.html">') == 1
+    assert "<strong>1,578 comparisons in 3 checks.</strong>" in page
+
+
+def test_a_second_run_finds_the_place_again(collect, tmp_path):
+    once = collect(a=EXP)
+    environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, SCRIPT], env=environment, check=True)
+    assert (tmp_path / "posts" / "receipts" / "index.html").read_text(encoding="utf-8") == once
+
+
+BARE = re.sub("<table>.*</table>", "<p>No table.</p>", RELU, flags=re.S)
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ({"a": EXP, "place": ""}, r"receipts/index\.html, where .* does not exist: render the whole site"),
+        ({"a": EXP, "place": "<p>none</p>"}, r"receipts/index\.html has 0 places for the receipts"),
+        ({"a": EXP, "place": PLACE * 2}, r"receipts/index\.html has 2 places for the receipts"),
+        ({"a": "none"}, "no page below .*posts has a receipt"),
+        ({"a": EXP, "b": BARE + RELU}, r"b/index\.html has 2 receipts, of which 1 can be read"),
+    ],
+)
+def test_what_is_wrong_is_said(collect, pages, words):
+    with pytest.raises(ValueError, match=words):
+        collect(**pages)
