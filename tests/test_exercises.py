@@ -14,21 +14,14 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from handgrad.testing import CheckError
 from qmdsite.__main__ import main
 
 ROOT = Path(__file__).parent.parent
-WITH_EXERCISES = [post for post in sorted(ROOT.glob("posts/*/index.qmd")) if "#| label: exercise-" in post.read_text()]
-# What is added behind an exercise: its check, run too early.
-TOO_EARLY = """
-try:
-    exec({check!r})
-except AssertionError:
-    pass
-except BaseException as error:
-    raise RuntimeError(f"{name} must raise AssertionError before the solution, not {{error!r}}") from error
-else:
-    raise RuntimeError("{name} passes before the solution")
-"""
+POSTS = [file.parent for file in sorted(ROOT.glob("posts/*/index.qmd"))]
+LESSONS = [post for post in POSTS if post.name not in ("questions", "receipts")]
+FAILURES = {AssertionError.__name__, CheckError.__name__}
+SOLUTION = re.compile(r"<details[^>]*><summary>[^<]+</summary>\n\n``` ?python\n(.*)\n```\n\n</details>", re.S)
 POST = """---
 title: Doubling
 format:
@@ -52,7 +45,12 @@ def double(x):
 
 ```{python}
 #| label: check-double
-assert double(3) == 6
+assert double(3) == 6, 'twice 3 is 6'
+print("right")
+```
+
+```{python}
+print('later')
 ```
 """
 
@@ -71,15 +69,8 @@ def parts(notebook):
     return found
 
 
-def prove(notebook, folder):
-    """Run the notebook in an empty folder, with nothing of the project but what is installed; say what is wrong."""
-    for name, cells in parts(notebook).items():
-        kinds = [kind for kind, _ in cells]
-        assert kinds == ["exercise", "solution", "check"], f"'{name}' has the cells {', '.join(kinds)}, in this order"
-        exercise, solution, check = (cell for _, cell in cells)
-        assert solution.metadata.get("jupyter", {}).get("source_hidden"), f"solution-{name} is not folded"
-        added = nbformat.v4.new_code_cell(TOO_EARLY.format(check=check.source, name=check.id))
-        notebook.cells.insert(notebook.cells.index(exercise) + 1, added)
+def run(notebook, folder):
+    """Run the notebook in an empty folder, with nothing of the project but what is installed."""
     kernel = AsyncKernelManager(
         kernel_spec_manager=ThisPython(), connection_file=f"{folder}/k.json", transport="ipc", ip=f"{folder}/k"
     )
@@ -92,17 +83,55 @@ def prove(notebook, folder):
         raise AssertionError(str(error)) from None
 
 
+def prove(notebook, folder):
+    """Run the notebook, with each exercise solved in the middle of it and then left as it was; say what is wrong."""
+    exercises = parts(notebook)
+    for name, cells in exercises.items():
+        kinds = [kind for kind, _ in cells]
+        assert kinds == ["exercise", "check", "solution"], f"'{name}' has the cells {', '.join(kinds)}, in this order"
+        exercise, check, solution = (cell for _, cell in cells)
+        assert check.metadata.tags == ["raises-exception"], f"check-{name} would stop the notebook"
+        assert not check.outputs, f"check-{name} has outputs before it ran"
+        code = SOLUTION.fullmatch(solution.source)
+        assert code, f"solution-{name} is no folded Python"
+        # The starter comes once more, so that nothing behind it leans on the solution.
+        added = map(nbformat.v4.new_code_cell, (code[1], check.source, exercise.source))
+        at = notebook.cells.index(check) + 1
+        notebook.cells[at:at] = added
+    run(notebook, folder)
+    for name, cells in exercises.items():
+        errors = [output for output in dict(cells)["check"].outputs if output.output_type == "error"]
+        assert errors, f"check-{name} passes before the solution"
+        words = f"check-{name} must raise AssertionError before the solution, not {errors[0].ename}: {errors[0].evalue}"
+        assert errors[0].ename in FAILURES, words
+        assert errors[0].evalue.strip(), f"check-{name} raises an error without words"
+
+
 def read(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     return notebook
 
 
-@pytest.mark.parametrize("post", WITH_EXERCISES, ids=lambda post: post.parent.name)
+@pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
 def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(site, post, tmp_path):
-    notebook = read(site / "posts" / post.parent.name / "index.ipynb")
+    notebook = read(site / "posts" / post.name / "index.ipynb")
     assert 2 <= len(parts(notebook)) <= 4
     prove(notebook, tmp_path)
+
+
+@pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
+def test_a_notebook_says_how_its_exercises_work(site, post):
+    assert "fill in its cell" in read(site / "posts" / post.name / "index.ipynb").cells[0].source
+
+
+@pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
+def test_on_a_page_each_solution_is_folded_and_stands_before_its_check(site, post):
+    html = (site / "posts" / post.name / "index.html").read_text()
+    found = re.findall(r'<div id="(exercise|solution|check)-([^"]+)" class="cell">\s*<(div|details)\b', html)
+    names = list(dict.fromkeys(name for _, name, _ in found))
+    expected = [("exercise", "div"), ("solution", "details"), ("check", "div")]
+    assert found == [(kind, name, tag) for name in names for kind, tag in expected]
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +152,12 @@ def test_an_exercise_with_its_solution_and_check_is_accepted(doubling, tmp_path)
     [
         (1, "    ...", "    return x + x", "check-double passes before the solution"),
         (1, "def double", "def treble", "check-double must raise AssertionError before the solution, not NameError"),
-        (2, "2 * x", "3 * x", "AssertionError"),
-        (3, "double(3)", "double('3')", "AssertionError"),
         (1, "def double(x):\n    ...", "open('_quarto.yml')", "FileNotFoundError"),
+        (2, ", 'twice 3 is 6'", "", "check-double raises an error without words"),
+        (2, "double(3)", "double('3')", "AssertionError"),
+        (3, "2 * x", "3 * x", ": twice 3 is 6"),
+        (3, "</summary>", "</summary></details>", "solution-double is no folded Python"),
+        (4, "'later'", "double(3) + 1", "TypeError"),
     ],
 )
 def test_what_is_wrong_with_an_exercise_is_said(doubling, tmp_path, cell, old, new, words):
@@ -136,15 +168,17 @@ def test_what_is_wrong_with_an_exercise_is_said(doubling, tmp_path, cell, old, n
         prove(notebook, tmp_path)
 
 
-def test_the_parts_of_an_exercise_are_three_in_order_and_the_solution_is_folded(doubling, tmp_path):
-    swapped, unfolded, without = (copy.deepcopy(doubling) for _ in range(3))
-    swapped.cells[2:] = reversed(swapped.cells[2:])
-    without.cells.pop()
-    unfolded.cells[2].metadata = {}
+def test_the_parts_of_an_exercise_are_three_in_order_and_the_check_has_not_run(doubling, tmp_path):
+    swapped, without, strict, ran = (copy.deepcopy(doubling) for _ in range(4))
+    swapped.cells[2:4] = reversed(swapped.cells[2:4])
+    del without.cells[3]
+    strict.cells[2].metadata.tags = []
+    ran.cells[2].outputs = [nbformat.v4.new_output("stream", text="from a run")]
     for notebook, words in [
-        (swapped, "'double' has the cells exercise, check, solution"),
-        (without, "'double' has the cells exercise, solution,"),
-        (unfolded, "solution-double is not folded"),
+        (swapped, "'double' has the cells exercise, solution, check"),
+        (without, "'double' has the cells exercise, check,"),
+        (strict, "check-double would stop the notebook"),
+        (ran, "check-double has outputs before it ran"),
     ]:
         with pytest.raises(AssertionError, match=words):
             prove(notebook, tmp_path)

@@ -677,7 +677,8 @@ Noted.[beside]{.aside}
             "fig-cap: Drawn",
             "fig-alt: A",
         ),
-        "## End {#sec-end}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+        cell("from IPython.display import Markdown\nMarkdown('It took [2.1 ms]{.timing} at [7f0a]{.address}.')"),
+        "## End {#sec-end}\n\n| a | b |\n|---|---|\n| 1 | [3 s]{.timing} |\n",
     ]
 )
 SITE = '  site-url: "https://y.org/blog/"\n  repo-url: https://z.org/me/it\n'
@@ -723,7 +724,9 @@ def prose(read: Any) -> str:
         "Noted.\n\nbeside\n",
         "![A dot](attachment:dot.svg)\n\n*Figure 1: A *dot**",
         "``` python\nnever\n```",
-        "*Figure 2: Drawn*\n\n## End\n\n| a   | b   |",
+        "*Figure 2: Drawn*\n",
+        "## End\n\n| a   | b ",
+        '| 1   | <span class="timing">3 s</span> |',
         "## References\n\nParr, Terence. 2018. *The Matrix Calculus*.",
     ],
 )
@@ -733,22 +736,63 @@ def test_the_text_of_a_notebook_is_what_jupyter_shows(noted: Project, words: str
 
 def test_the_cells_of_a_notebook_are_those_of_the_page_with_their_outputs(noted: Project) -> None:
     code = [cell for cell in notebook(noted, "notes").cells if cell.cell_type == "code"]
-    ids = ["cell-1", "cell-2", "says", "exercise-x", "cell-6", "cell-7", "fig-drawn"]
+    ids = ["cell-1", "cell-2", "says", "exercise-x", "cell-6", "cell-7", "fig-drawn", "cell-9"]
     assert [cell.id for cell in code] == ids
-    assert [cell.execution_count for cell in code] == [*range(1, 8)]
+    assert [cell.execution_count for cell in code] == [*range(1, 9)]
     assert [dict(cell.metadata) for cell in code[3:5]] == [
         {"jupyter": {"source_hidden": True}},
         {"tags": ["raises-exception"]},
     ]
     assert code[3].source == "hidden + 1"
     outputs = [output for cell in code for output in cell.outputs]
-    assert [len(cell.outputs) for cell in code] == [0, 1, 1, 1, 1, 1, 1]
+    assert [len(cell.outputs) for cell in code] == [0, 1, 1, 1, 1, 1, 1, 1]
     assert outputs[0].data["text/markdown"] == "$$\nG \\tag{2}$$"
     assert outputs[1].text == "printed\n"
     assert (outputs[2].data["text/plain"], outputs[2].execution_count) == ("42", 4)
     assert (outputs[3].ename, outputs[3].evalue) == ("ZeroDivisionError", "division by zero")
     assert outputs[4].data["text/markdown"] == "**bold**"
     assert outputs[5].data["image/svg+xml"] == DOT.decode()
+    marked = 'It took <span class="timing">2.1 ms</span> at <span class="address">7f0a</span>.'
+    assert outputs[6].data == {"text/markdown": marked}
+
+
+SUM = "def total(x):\n    "
+SOLVED = [
+    cell(f"{SUM}...", "label: exercise-sum"),
+    cell(f"import json\n{SUM}return '```' and x", "label: solution-sum", "code-fold: true", "code-summary: One & all"),
+    "Between.\n\n",
+    cell("total(3)", "label: check-sum"),
+    "Behind.\n\n",
+    cell("4", "label: last"),
+]
+HOW = "To solve an exercise, fill in its cell"
+
+
+def test_in_a_notebook_the_solution_of_an_exercise_is_folded_text_behind_its_check(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    project.page("index", "".join(SOLVED))
+    project.page("other", "".join(SOLVED[:-3]) + cell("1", "label: check-more"))
+    assert project.render().status == 0
+    read = notebook(project, "index")
+    ids = ["title", "exercise-sum", "text-3", "check-sum", "solution-sum", "text-5", "last"]
+    assert [cell.id for cell in read.cells] == ids
+    title, _, between, check, solution, behind, last = read.cells
+    assert HOW in title.source
+    assert (between.source, behind.source, check.source) == ("Between.", "Behind.", "total(3)")
+    assert (check.metadata, check.outputs, check.execution_count) == ({"tags": ["raises-exception"]}, [], None)
+    assert (last.execution_count, last.outputs[0].execution_count) == (4, 4)
+    assert solution.cell_type == "markdown"
+    opening, code, closing = solution.source.split("\n\n")
+    assert opening == '<details class="code-fold"><summary>One &amp; all</summary>'
+    assert code == f"``` python\nimport json\n{SUM}return '```' and x\n```"
+    assert closing == "</details>"
+    assert re.findall('id="(.*?-sum)"', project.html("index")) == ["exercise-sum", "solution-sum", "check-sum"]
+    # Without a check of the same name a solution is a cell like others.
+    other = notebook(project, "other")
+    code_cells = [cell for cell in other.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code_cells] == ["exercise-sum", "solution-sum", "check-more"]
+    assert HOW not in other.cells[0].source
+    assert all(not cell.metadata.get("tags") for cell in other.cells)
 
 
 def test_a_page_links_to_its_notebook_and_only_where_one_is_asked_for(noted: Project) -> None:
@@ -763,7 +807,7 @@ def test_a_notebook_has_the_same_bytes_each_time_and_runs_nothing_twice(noted: P
     assert noted.site() == before
     other = Project(tmp_path / "elsewhere")
     shutil.copytree(noted.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_site", ".qmdsite"))
-    assert other.render().out.count("ran 8 cells") == 1
+    assert other.render().out.count("ran 9 cells") == 1
     assert other.site() == before
 
 
@@ -997,6 +1041,36 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project) 
         assert page.locator("article:visible").count() == 1
         browser.close()
     assert failed == []
+
+
+NEAR = "word " * 12 + "".join(f"($x_{{{n}}}$). ($y$), $z$-th " for n in range(20))
+LONG = "($\\operatorname{maximum}(x_{1}, y_{1})$)."
+PICTURE = """'<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{0}" viewBox="0 0 9 9"/>'"""
+
+
+def test_on_a_small_screen_punctuation_stays_at_its_formula_and_what_is_wide_scrolls(
+    project: Project, browser: Any
+) -> None:
+    drawn = [f"display({{'image/svg+xml': {PICTURE.format(width)}}}, raw=True)" for width in (700, 40)]
+    cells = "".join(cell(code, "fig-alt: None") for code in drawn)
+    project.page("index", f"{NEAR}\n\n{LONG}\n\n{WIDE_TABLE}\n\n{cells}")
+    assert project.render().status == 0
+    assert '<span class="nowrap">(<math' in project.html("index")
+    lines = """[...document.querySelectorAll("main .nowrap")].map(span => {
+        const range = document.createRange();
+        range.selectNodeContents(span);
+        const boxes = [...range.getClientRects()];
+        return Math.max(...boxes.map(box => box.top)) < Math.min(...boxes.map(box => box.bottom));
+    })"""
+    for width in range(320, 400, 10):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto((project.root / "_site/index.html").as_uri(), wait_until="networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(lines) == [True] * 60
+        images = page.evaluate("[...document.images].map(image => image.getBoundingClientRect().width)")
+        assert images == [480, 40]
+        assert page.evaluate("getComputedStyle(document.querySelector('td')).fontSize") == "13.12px"
+        page.close()
 
 
 @pytest.mark.parametrize(

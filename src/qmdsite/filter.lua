@@ -16,6 +16,27 @@ local function kind(id) return id:match "^(%l+)%-" end
 local function named(id) return NAMES[kind(id)] .. "\u{a0}" .. number[id] end
 local function inlines(blocks) return pandoc.utils.blocks_to_inlines(blocks) end
 
+-- A browser may break a line on either side of a formula, so also before a full stop. Long ones stay free, to fit.
+local function keep_together(list)
+  for i = #list, 1, -1 do
+    if list[i].mathtype == "InlineMath" then
+      local first = list[i - 1] and list[i - 1].t == "Str" and i - 1 or i
+      local last = list[i + 1] and list[i + 1].t == "Str" and i + 1 or i
+      local parts, length = pandoc.List(), 0
+      for at = first, last do
+        parts:insert(list[at])
+        length = length + #list[at].text
+      end
+      if #parts > 1 and length <= 30 then
+        list[i] = pandoc.Span(parts, { class = "nowrap" })
+        if last > i then list:remove(last) end
+        if first < i then list:remove(first) end
+      end
+    end
+  end
+  return list
+end
+
 -- Each display gets a span, which scrolls if it is wide. The label of an equation follows it as the text '{#eq-x}'.
 local function Inlines(list)
   for i = #list, 1, -1 do
@@ -27,7 +48,7 @@ local function Inlines(list)
       for _ = at + 1, i - 1 do list:remove(at + 1) end
     end
   end
-  return list
+  return keep_together(list)
 end
 
 -- Whether a div's headings are titles, of it or of its tabs, and so no sections of the text.

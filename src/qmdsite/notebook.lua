@@ -61,6 +61,8 @@ local function Span(span)
     if mark then math.text = math.text:gsub("%s+$", "") .. " \\tag{" .. pandoc.utils.stringify(mark):sub(2, -2) .. "}" end
     return math
   end
+  -- What differs from one run to the next is marked here too.
+  if has(span, "timing") or has(span, "address") then return end
   return has(span, "theorem-title") and pandoc.Strong(span.content) or span.content
 end
 

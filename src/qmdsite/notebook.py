@@ -17,6 +17,12 @@ from qmdsite.convert import Composition, block
 from qmdsite.execute import Output, Outputs
 from qmdsite.source import Cell, Page
 
+EXERCISES = (
+    "To solve an exercise, fill in its cell, run it and the check below it, "
+    "which passes silently or shows a receipt if the answer is right."
+)
+# A check before its exercise is solved: it has not run, and "Run all" goes on behind it.
+UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": {"tags": ["raises-exception"]}}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 packages = functools.cache(metadata.packages_distributions)
@@ -34,6 +40,9 @@ class Notebook(Composition):
         """Compose; the cells are kept aside, with the outputs that the page shows."""
         self.page = page
         self.cells: list[tuple[Cell, list[dict[str, Any]]]] = []
+        labels = [cell.options.get("label", "").partition("-") for cell in page.cells]
+        solutions, checks = ({name for kind, _, name in labels if kind == each} for each in ("solution", "check"))
+        self.exercises = solutions & checks
         super().__init__(page, outputs)
 
     def cell(self, cell: Cell, outputs: list[Output]) -> str:
@@ -41,7 +50,14 @@ class Notebook(Composition):
         if not (cell.number and cell.runs):
             return super().cell(cell, outputs)
         self.cells.append((cell, []))
+        if self.part(cell) == "solution":
+            return mark("cell") + super().code(cell) + mark("end")
         return mark("cell") + super().cell(cell, outputs)
+
+    def part(self, cell: Cell) -> str:
+        """Return what the cell is of an exercise that has a solution and a check: 'solution', 'check', or ''."""
+        kind, _, name = cell.options.get("label", "").partition("-")
+        return kind if kind in ("solution", "check") and name in self.exercises else ""
 
     def code(self, cell: Cell) -> str:
         """Return the code only of a cell that does not run."""
@@ -53,6 +69,9 @@ class Notebook(Composition):
         data, name = output.get("data", {}), output.get("stream", "")
         if name == "stdout" and cell.options.get("output") == "asis":
             data = {"text/markdown": output["text"]}
+        if "text/markdown" in data:
+            # Its plain form says the same again, and there what differs from one run to the next has no mark.
+            data = {form: value for form, value in data.items() if form != "text/plain"}
         if data:
             made: dict[str, Any] = {"output_type": "display_data", "data": dict(data)}
             made["metadata"] = output.get("metadata", {})
@@ -70,17 +89,24 @@ class Notebook(Composition):
 
     def write(self, text: str, root: Path, repository: str | None) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
-        todo, cells = iter(self.cells), [self.opening(root, repository)]
+        todo, cells = enumerate(self.cells, 1), [self.opening(root, repository)]
         first, *pieces = re.split(r"<!--qmdsite (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
             piece = piece.strip()
             if word == "cell":
-                cell, outputs = next(todo)
-                cells.append(_code(cell, outputs, sum("outputs" in each for each in cells) + 1))
+                count, (cell, outputs) = next(todo)
+                if self.part(cell) == "solution":
+                    cells.append(self.text(_id(cell.options["label"]), piece, root))
+                    continue
+                cells.append(_code(cell, outputs, count) | (UNSOLVED if self.part(cell) == "check" else {}))
             if word.isdigit():
                 outputs[int(word)]["data"]["text/markdown"] = piece
             elif piece:
                 cells.append(self.text(f"text-{len(cells)}", piece, root))
+        # Run before the check, a solution would let any answer pass.
+        place = {each["id"]: float(index) for index, each in enumerate(cells)}
+        place |= {_id(f"solution-{name}"): place[_id(f"check-{name}")] + 0.5 for name in self.exercises}
+        cells.sort(key=lambda each: place[each["id"]])
         about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
         notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
         return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
@@ -93,6 +119,8 @@ class Notebook(Composition):
             where = ", in a copy of the project's folder" if "." in needed else ""
             lines.append(f"To run this notebook, install what it uses{where}:")
             lines.append(f"```\npip install {' '.join(needed)}\n```")
+        if self.exercises:
+            lines.append(EXERCISES)
         return self.text("title", "\n\n".join(lines), root)
 
     def text(self, name: str, text: str, root: Path) -> dict[str, Any]:
@@ -112,8 +140,12 @@ class Notebook(Composition):
         return cell | ({"attachments": attachments} if attachments else {})
 
 
+def _id(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", label)[:64]
+
+
 def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, Any]:
-    name = re.sub(r"[^A-Za-z0-9_-]", "-", cell.options.get("label", f"cell-{cell.number}"))[:64]
+    name = _id(cell.options.get("label", f"cell-{cell.number}"))
     about: dict[str, Any] = {"tags": ["raises-exception"]} if cell.options.get("error") else {}
     if cell.options.get("code-fold") is True:
         about["jupyter"] = {"source_hidden": True}
