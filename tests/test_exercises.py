@@ -5,6 +5,7 @@ import copy
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -78,7 +79,10 @@ def run(notebook, folder):
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"IPYTHONDIR": str(folder)}
     (folder / "empty").mkdir()
     try:
-        asyncio.run(client.async_execute(cwd=str(folder / "empty"), env=settings, cleanup_kc=True))
+        # In a thread of its own: in this one the loop of the browser of other tests may run.
+        with ThreadPoolExecutor() as pool:
+            execution = client.async_execute(cwd=str(folder / "empty"), env=settings, cleanup_kc=True)
+            pool.submit(asyncio.run, execution).result()
     except CellExecutionError as error:
         raise AssertionError(str(error)) from None
 
