@@ -35,7 +35,7 @@ def collect(tmp_path):
         for slug, html in (pages | ({"receipts": f"<h1>Receipts</h1>{place}"} if place else {})).items():
             (tmp_path / "posts" / slug).mkdir(parents=True)
             (tmp_path / "posts" / slug / "index.html").write_text(html, encoding="utf-8")
-        environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
+        environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path), "QUARTO_PROJECT_RENDER_ALL": "1"}
         ran = subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, check=False)
         assert "Traceback" not in ran.stderr
         if ran.returncode:
@@ -67,6 +67,14 @@ def test_a_second_run_finds_the_place_again(collect, tmp_path):
     environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
     subprocess.run([sys.executable, SCRIPT], env=environment, check=True)
     assert (tmp_path / "posts" / "receipts" / "index.html").read_text(encoding="utf-8") == once
+
+
+def test_a_single_page_rendered_before_the_site_is_left_alone(tmp_path):
+    (tmp_path / "posts" / "a").mkdir(parents=True)
+    (tmp_path / "posts" / "a" / "index.html").write_text(EXP, encoding="utf-8")
+    environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, SCRIPT], env=environment, check=True)
+    assert [path.name for path in (tmp_path / "posts").iterdir()] == ["a"]
 
 
 BARE = re.sub("<table>.*</table>", "<p>No table.</p>", RELU, flags=re.S)

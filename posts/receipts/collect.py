@@ -40,6 +40,9 @@ def main() -> None:
     posts = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]) / "posts"
     page = posts / "receipts" / "index.html"
     if not page.is_file():
+        # Quarto also renders single pages, before there is a whole site.
+        if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
+            return
         sys.exit(f"{page}, where the receipts are to be listed, does not exist: render the whole site")
     rows, total = [], 0
     for path in sorted(posts.glob("*/index.html")):
