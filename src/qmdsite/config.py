@@ -96,7 +96,7 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
     line = node.start_mark.line
     if isinstance(schema, dict) and isinstance(node, yaml.MappingNode):
         seen = set()
-        for key, value in list(node.value):
+        for at, (key, value) in enumerate(node.value):
             word = key.value if isinstance(key, yaml.ScalarNode) else yaml.serialize(key).strip()
             full = f"{name}.{word}" if name else word
             if word not in schema:
@@ -105,7 +105,8 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
             elif word in seen:
                 complain(key.start_mark.line, f"the option '{full}' is given twice; remove one")
             elif (word, value.value) in DEFAULTS:
-                node.value.remove((key, value))
+                # Not left out: a page's 'format' names all the formats that are made of it.
+                node.value[at] = key, yaml.MappingNode("tag:yaml.org,2002:map", [])
             else:
                 _check(value, schema[word], full, complain, loader)
             seen.add(word)
