@@ -58,11 +58,18 @@ def serve(root: Path, port: int, render: Callable[[], int]) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C stops)", flush=True)
     before: dict[Path, tuple[int, int]] = {}
+    changed = set[Path]()
     status = 0
     while status != 130:
         now = versions(site.root, site.output)
-        if now != before and (status := render()) == 0:
-            with Handler.rendered:
-                Handler.rendered.notify_all()
-        before = now
+        if now != before:
+            if (status := render()) == 0:
+                with Handler.rendered:
+                    Handler.rendered.notify_all()
+            after, last = versions(site.root, site.output), changed
+            changed = {path for path, _ in now.items() ^ after.items()}
+            # What changes while one render runs may be an edit; in two running, the render itself writes it.
+            own = changed & last
+            before = {path: each for path, each in now.items() if path not in own}
+            before |= {path: each for path, each in after.items() if path in own}
         time.sleep(0.5)
