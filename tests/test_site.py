@@ -1,5 +1,6 @@
 """What the renderer of the site promises, each promise on small sites made here."""
 
+import base64
 import html
 import os
 import re
@@ -537,6 +538,57 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     assert project.site() == before
 
 
+def test_resources_are_not_what_is_hidden_private_or_the_site_itself(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: ['*', '.secret/*']"))
+    for name in ("a.txt", "data/b.txt", ".env", ".secret/key", "data/.env", "data/_part.txt", "_private/c.txt"):
+        project.write(name, "text")
+    ran = project.render()
+    words = "'.secret/*' matches no file of the project; names that start with '.' or '_' are left out"
+    assert (ran.status, ran.err) == (2, f"_quarto.yml:3: {words}\n")
+    project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: '*'"))
+    for _ in range(2):
+        assert project.render().status == 0
+        own = {"index.html", *(name for name in project.site() if name.startswith("site_libs/"))}
+        assert project.site().keys() - own == {"a.txt", "data/b.txt", "index.qmd", "references.bib"}
+
+
+def test_a_resource_that_is_not_utf8_is_named(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: old.html"))
+    (project.root / "old.html").write_bytes(b"caf\xe9")
+    assert project.render().err == "old.html:1: the file is not UTF-8 text (byte 3); save it as UTF-8\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (b"[project]\nname = it\n", 2, "this is not valid TOML: "),
+        (b"name = 'caf\xe9'\n", 1, "the file is not UTF-8 text (byte 11)"),
+        (b"project = 3\n", 1, "project must have a name that is text"),
+        (b"[project]\nname = 'it'\ndependencies = [3]\n", 1, "project must have a name that is text"),
+    ],
+)
+def test_a_broken_pyproject_is_named_before_a_cell_runs(project: Project, text: bytes, line: int, words: str) -> None:
+    (project.root / "pyproject.toml").write_bytes(text)
+    project.page("index", cell("open('ran', 'w')"))
+    ran = project.render()
+    assert ran.status == 2
+    assert ran.err.startswith(f"pyproject.toml:{line}: {words}")
+    assert not (project.root / "ran").exists()
+
+
+def test_links_in_comments_and_scripts_are_none_and_a_query_is_no_part_of_a_file(project: Project) -> None:
+    project.write("dot.svg", DOT.decode())
+    project.write("run.js", "")
+    page = '<!-- <img src="gone.png"> -->\n\n<script>const text = `<img src="${x}"> <a href="y">`;</script>\n\n'
+    page += '![a](dot.svg?v=1) [b](?x=1) [c](index.html?x=1#there) <img src="dot.svg?v=2"> [d]{#there}\n\n'
+    project.page("index", page + '<script src="run.js?v=3"></script>')
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert {"dot.svg", "run.js"} <= project.site().keys()
+    project.page("index", '<script src="gone.js?v=3"></script>')
+    assert "'gone.js' leads nowhere" in project.render().err
+
+
 def test_files_that_are_named_or_referred_to_are_copied(project: Project) -> None:
     project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: [data, '*.txt']"))
     for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js", "unnamed.md"):
@@ -812,6 +864,122 @@ def test_a_notebook_has_the_same_bytes_each_time_and_runs_nothing_twice(noted: P
     assert other.site() == before
 
 
+@pytest.mark.parametrize(
+    ("form", "made"),
+    [
+        ("", True),
+        ("format: html\n", False),
+        ("format: {html: default}\n", False),
+        ("format: {html: {toc: false}}\n", False),
+        ("format: {html: default, ipynb: default}\n", True),
+    ],
+)
+def test_the_format_of_a_page_says_which_formats_are_made(project: Project, form: str, made: bool) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    project.write("index.qmd", f"---\ntitle: t\n{form}---\n\nwords\n")
+    assert project.render().status == 0
+    assert ("index.ipynb" in project.site()) == made
+
+
+INSIDE = """
+::: {.callout-note}
+## Try it
+Words.
+
+CELL
+More words.
+:::
+
+| a | b |
+|---|---|
+| `x|y` | $1 < |x|$ |
+
++-----+-----+
+| a   | b   |
++=====+=====+
+| one | x   |
+| two | y   |
++-----+-----+
+
++-----+-----+
+| a   | b   |
++=====+=====+
+| one | - x |
+|     | - y |
++-----+-----+
+"""
+
+
+def test_a_notebook_holds_what_markdown_of_jupyter_cannot(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    project.page("index", INSIDE.replace("CELL\n", cell("1 + 1")))
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    _, before, code, behind = notebook(project, "index").cells
+    assert (before.source, code.source) == ("**Try it**\n\nWords.", "1 + 1")
+    assert behind.source.startswith("More words.\n\n<table>")
+    assert "<td><code>x|y</code></td>\n<td>$1 &lt; |x|$</td>" in behind.source
+    assert "| one two | x y |" in behind.source
+    assert "<li>x</li>" in behind.source
+
+
+def test_the_images_of_a_notebook_are_those_of_its_text(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    for name in ("a/dot.svg", "b/dot.svg", "s p(1).svg", "shown.svg"):
+        project.write(f"posts/{name}", DOT.decode() + f"<!-- {name} -->")
+    page = "![a](a/dot.svg?v=1) ![b](b/dot.svg) ![s](s%20p(1).svg)\n\n```\n![a](a/dot.svg)\n```\n\n"
+    page += cell("from IPython.display import Markdown\nMarkdown('![o](shown.svg)')")
+    project.page("posts/index", page)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    _, text, code = notebook(project, "posts/index").cells
+    assert text.source.endswith("\n\n    ![a](a/dot.svg)")
+
+    def image(data: Any) -> str:
+        return base64.b64decode(data["image/svg+xml"]).decode().partition("<!-- ")[2]
+
+    shown = re.findall(r"\(attachment:(.*?)\)", text.source)
+    assert [image(text.attachments[name]) for name in shown] == ["a/dot.svg -->", "b/dot.svg -->", "s p(1).svg -->"]
+    assert len(text.attachments) == 3
+    markdown = code.outputs[0].data["text/markdown"]
+    assert image({"image/svg+xml": markdown.removeprefix("![o](data:image/svg+xml;base64,")[:-1]}) == "shown.svg -->"
+
+
+def test_a_page_may_show_the_marks_of_notebooks(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    marks = "<!--qmdsite cell-->\n<!--qmdsite 7-->"
+    code_block = "    <!--qmdsite cell-->\n    <!--qmdsite 7-->"
+    page = f"```\n{marks}\n```\n\n"
+    page += cell(f"from IPython.display import Markdown\nMarkdown({f'```{chr(10)}{marks}{chr(10)}```'!r})")
+    project.page("index", page)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    _, text, code = notebook(project, "index").cells
+    assert text.source == code.outputs[0].data["text/markdown"] == code_block
+
+
+def test_the_cells_of_a_notebook_have_ids_of_their_own(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    labels = ["text-1", "title", "long" * 20 + "a", "long" * 20 + "b", "a.b", "a-b"]
+    project.page("index", "words\n\n" + "".join(cell("1", f"label: {label}") for label in labels))
+    assert project.render().status == 0
+    ids = [cell.id for cell in notebook(project, "index").cells]
+    assert len(set(ids)) == len(ids) == 8
+    assert max(map(len, ids)) <= 64
+
+
+def test_a_notebook_asks_for_no_package_twice_and_keeps_the_words_of_an_error(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
+    project.write("pyproject.toml", '[project]\nname = "it"\ndependencies = ["pyYaml[c]>=1", "scikit_learn"]\n')
+    project.page(
+        "index", cell("import yaml\nimport sklearn") + cell("raise ValueError('two: x\\nlines: y')", "error: true")
+    )
+    assert project.render().status == 0
+    title, *_, code = notebook(project, "index").cells
+    assert "pip install .\n" in title.source
+    assert (code.outputs[0].ename, code.outputs[0].evalue) == ("ValueError", "two: x\nlines: y")
+
+
 def test_without_an_address_a_notebook_has_no_links_within_the_site(project: Project) -> None:
     project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
     project.page("index", "[words](other.qmd) and [more](https://x.org/)\n\n" + cell("import yaml"))
@@ -868,9 +1036,72 @@ def test_a_failing_script_is_a_failed_build(tmp_path: Path) -> None:
         project.write("scripts/finish.py", script)
         ran = project.render()
         assert ran.status == 1
-        assert ran.err.startswith(f"scripts/finish.py:{line}: the script failed:\n")
+        assert ran.err.startswith(f"scripts/finish.py:{line}: the script failed with status 1\n")
         assert ran.err.endswith(f"{words}\n")
         assert project.site() == before
+
+
+SITE_FOLDER = "import os, pathlib, shutil, sys\nsite = pathlib.Path(os.environ['QUARTO_PROJECT_OUTPUT_DIR'])\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("sys.exit(3)", "the script failed with status 3\n"),
+        ("os.kill(os.getpid(), 9)", "the script failed with signal 9\n"),
+        ("os.write(2, b'caf\\xe9'); sys.exit(1)", "the script failed with status 1\ncaf\ufffd\n"),
+        ("shutil.rmtree(site)", "the script took away a page of the site: index.html, other.html\n"),
+        ("(site / 'other.html').unlink()", "the script took away a page of the site: other.html\n"),
+        (
+            "(site / 'other.html').unlink(); (site / 'other.html').mkdir()",
+            "the script took away a page of the site: other.html\n",
+        ),
+    ],
+)
+def test_a_script_that_fails_silently_or_takes_pages_away_is_a_failed_build(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    project = finished(tmp_path, SITE_FOLDER + script, index="words", other="words")
+    ran = project.render()
+    assert (ran.status, ran.err) == (1, f"scripts/finish.py:1: {words}")
+    assert not (project.root / "_site").exists()
+
+
+def test_what_cells_got_wrong_is_reported_before_a_script_runs(tmp_path: Path) -> None:
+    project = finished(tmp_path, "open('ran', 'w')", index=cell("1") + "@eq-none")
+    assert project.render().err.startswith("index.qmd:9: '@eq-none' refers to nothing")
+    assert not (project.root / "ran").exists()
+
+
+def test_a_script_that_outlives_a_killed_render_writes_into_no_other_site(tmp_path: Path) -> None:
+    wait = "import time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+    first = "open('ready', 'w')\n" + wait
+    first += "try: site.mkdir(parents=True, exist_ok=True); (site / 'stale.txt').write_text('')\n"
+    first += "finally: open('gone', 'w')"
+    second = "open('go', 'w')\nimport time\nwhile not os.path.exists('gone'): time.sleep(0.01)"
+    project = finished(tmp_path, SITE_FOLDER + first, index="words")
+    process = project.start()
+    wait_for(project.root / "ready")
+    process.kill()
+    process.wait()
+    project.write("scripts/finish.py", SITE_FOLDER + second)
+    assert project.render().status == 0
+    process.communicate(timeout=20)
+    assert "index.html" in project.site()
+    assert "stale.txt" not in project.site()
+    assert (project.root / "_site").stat().st_mode & 0o777 == 0o777 & ~umask()
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_page_of_a_script_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    project = finished(tmp_path, SITE_FOLDER + "(site / 'made.html').write_bytes(b'caf\\xe9')", index="words")
+    ran = project.render()
+    assert (ran.status, ran.err) == (2, "made.html:1: the file is not UTF-8 text (byte 3); save it as UTF-8\n")
 
 
 def test_what_scripts_leave_is_checked_for_links_that_lead_nowhere(tmp_path: Path) -> None:
@@ -999,6 +1230,27 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
     assert "'@eq-none' refers to nothing" in err
+
+
+def test_preview_renders_an_edit_made_meanwhile_and_not_for_ever_what_a_script_writes(tmp_path: Path) -> None:
+    script = "import time\nopen('log.txt', 'a').write('x')\nopen('ready', 'w')\ntime.sleep(0.5)"
+    project = finished(tmp_path, script, index="first words")
+    process = project.start("preview", str(project.root), "--port", "0")
+    try:
+        wait_for(project.root / "ready")
+        project.page("index", "second words")
+        for _ in range(200):
+            if (project.root / "_site").exists() and "second words" in project.html("index"):
+                break
+            time.sleep(0.1)
+        assert "second words" in project.html("index")
+        time.sleep(3)
+        before = (project.root / "log.txt").read_text()
+        time.sleep(4)
+        assert (project.root / "log.txt").read_text() == before
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 def test_only_the_pages_named_are_rendered(project: Project) -> None:

@@ -178,10 +178,11 @@ def _tidy(outputs: list[Any]) -> list[Output]:
         if output and output.output_type == "stream":
             streams[output.name] = streams.get(output.name, "") + output.text
             continue
-        found: list[tuple[str, str]] = [(name, streams[name]) for name in ("stdout", "stderr") if name in streams]
+        found = [{"stream": name, "text": streams[name]} for name in ("stdout", "stderr") if name in streams]
         if output and output.output_type == "error":
-            found.append(("error", "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"))
-        result += [{"stream": name, "text": CELL_FILE.sub("cell.py", NOISE.sub("", text))} for name, text in found]
+            text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+            found.append({"stream": "error", "text": text, "ename": output.ename, "evalue": output.evalue})
+        result += [{key: CELL_FILE.sub("cell.py", NOISE.sub("", text)) for key, text in each.items()} for each in found]
         streams = {}
         if output and output.output_type != "error":
             # A text may also come as a list of lines.

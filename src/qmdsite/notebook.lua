@@ -77,14 +77,35 @@ local function Link(link)
   return pandoc.Link(link.content, target, link.title)
 end
 
+-- The images of the project come along.
 local function Image(image)
-  local alt = image.attributes.alt
-  return pandoc.Image(alt and { pandoc.Str(alt) } or image.caption, image.src)
+  local alt, src = image.attributes.alt, image.src
+  if not src:match "^%a[%w+.-]*:" then
+    src = "attachment:" .. src:gsub("[?#].*$", ""):gsub("[()]", { ["("] = "%28", [")"] = "%29" })
+  end
+  return pandoc.Image(alt and { pandoc.Str(alt) } or image.caption, src)
 end
 
 local function Note(note)
   local inlines = pandoc.List { pandoc.Str " (" } .. pandoc.utils.blocks_to_inlines(note.content)
   return inlines .. { pandoc.Str ")" }
+end
+
+-- Jupyter's tables have one line a cell, and a '|' ends it even in code and in mathematics: others become HTML.
+local function Table(tab)
+  local fits = true
+  local function part(code)
+    if code.text:match "|" then fits = false end
+  end
+  tab = tab:walk {
+    SoftBreak = pandoc.Space, LineBreak = function() fits = false end, Code = part, Math = part,
+    Blocks = function(blocks)
+      if #blocks > 1 or blocks[1] and blocks[1].t ~= "Plain" and blocks[1].t ~= "Para" then fits = false end
+    end,
+  }
+  if fits then return tab end
+  tab = tab:walk { Math = function(math) return pandoc.Str("$" .. math.text .. "$") end }
+  return pandoc.RawBlock("html", pandoc.write(pandoc.Pandoc { tab }, "html"))
 end
 
 local function Str(str) return str.text == "" and {} or nil end
@@ -93,5 +114,5 @@ local function Header(header) return pandoc.Header(math.max(header.level, 2), he
 
 return {
   { Meta = Meta, Span = Span, Str = Str },
-  { Link = Link, Image = Image, Note = Note, CodeBlock = CodeBlock, Header = Header, Div = Div },
+  { Link = Link, Image = Image, Note = Note, CodeBlock = CodeBlock, Header = Header, Table = Table, Div = Div },
 }

@@ -11,11 +11,14 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
+from qmdsite.cache import digest
 from qmdsite.convert import Composition, block
 from qmdsite.execute import Output, Outputs
-from qmdsite.source import Cell, Page
+from qmdsite.problem import Problem
+from qmdsite.source import Cell, Page, decode
 
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
@@ -28,9 +31,29 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 packages = functools.cache(metadata.packages_distributions)
 
 
-def mark(word: object) -> str:
-    """Return Markdown that leaves a mark, at which the text is cut."""
-    return block(f"<!--qmdsite {word}-->", "=html")
+class Package(NamedTuple):
+    """What pyproject.toml says of the project: the name of its package and what that depends on."""
+
+    name: str = ""
+    dependencies: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, root: Path, problems: list[Problem]) -> "Package":
+        """Read the file, if there is one; what is wrong with it goes to `problems`."""
+        path = "pyproject.toml"
+        if not (root / path).is_file():
+            return cls()
+        try:
+            project = tomllib.loads(decode((root / path).read_bytes(), path, problems)).get("project", {})
+        except tomllib.TOMLDecodeError as error:
+            line = re.search(r"at line (\d+)", str(error))
+            problems.append(Problem(path, int(line[1]) if line else 1, f"this is not valid TOML: {error}"))
+            return cls()
+        match {"name": "", "dependencies": []} | project if isinstance(project, dict) else project:
+            case {"name": str(name), "dependencies": [*needed]} if all(isinstance(each, str) for each in needed):
+                return cls(name, tuple(needed))
+        problems.append(Problem(path, 1, "project must have a name that is text, and dependencies that are texts"))
+        return cls()
 
 
 class Notebook(Composition):
@@ -39,11 +62,17 @@ class Notebook(Composition):
     def __init__(self, page: Page, outputs: Outputs) -> None:
         """Compose; the cells are kept aside, with the outputs that the page shows."""
         self.page = page
+        # Part of each mark: a page may show the marks of others.
+        self.key = digest(*(line.text for line in page.lines))[:16]
         self.cells: list[tuple[Cell, list[dict[str, Any]]]] = []
         labels = [cell.options.get("label", "").partition("-") for cell in page.cells]
         solutions, checks = ({name for kind, _, name in labels if kind == each} for each in ("solution", "check"))
         self.exercises = solutions & checks
         super().__init__(page, outputs)
+
+    def mark(self, word: object) -> str:
+        """Return Markdown that leaves a mark, at which the text is cut."""
+        return block(f"<!--qmdsite {self.key} {word}-->", "=html")
 
     def cell(self, cell: Cell, outputs: list[Output]) -> str:
         """Return a mark for the cell, and what numbers it, or text for what does not run."""
@@ -51,8 +80,8 @@ class Notebook(Composition):
             return super().cell(cell, outputs)
         self.cells.append((cell, []))
         if self.part(cell) == "solution":
-            return mark("cell") + super().code(cell) + mark("end")
-        return mark("cell") + super().cell(cell, outputs)
+            return self.mark("cell") + super().code(cell) + self.mark("end")
+        return self.mark("cell") + super().cell(cell, outputs)
 
     def part(self, cell: Cell) -> str:
         """Return what the cell is of an exercise that has a solution and a check: 'solution', 'check', or ''."""
@@ -78,44 +107,55 @@ class Notebook(Composition):
             if "result" in output:
                 made |= {"output_type": "execute_result", "execution_count": len(self.cells)}
         elif name == "error":
-            words = output["text"].rpartition("\n")[2]
-            made = {"output_type": "error", "ename": words.partition(":")[0], "evalue": words.partition(": ")[2]}
+            made = {"output_type": "error", "ename": output["ename"], "evalue": output["evalue"]}
             made["traceback"] = output["text"].split("\n")
         else:
             made = {"output_type": "stream", "name": name, "text": output["text"]}
         kept.append(made)
         markdown = data.get("text/markdown")
-        return f"{mark(len(kept) - 1)}\n\n{markdown}\n\n{mark('end')}" if markdown else ""
+        return f"{self.mark(len(kept) - 1)}\n\n{markdown}\n\n{self.mark('end')}" if markdown else ""
 
-    def write(self, text: str, root: Path, repository: str | None) -> bytes:
+    def write(self, text: str, root: Path, package: Package, repository: str | None) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
-        todo, cells = enumerate(self.cells, 1), [self.opening(root, repository)]
-        first, *pieces = re.split(r"<!--qmdsite (\w+)-->", text)
+        todo, cells = enumerate(self.cells, 1), [self.opening(root, package, repository)]
+        labels: dict[str, int] = {}
+        first, *pieces = re.split(rf"<!--qmdsite {self.key} (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
-            piece = piece.strip()
+            piece = piece.strip("\n")  # and no spaces: they make a line code
             if word == "cell":
                 count, (cell, outputs) = next(todo)
+                labels[cell.options.get("label", "")] = len(cells)
                 if self.part(cell) == "solution":
                     cells.append(self.text(_id(cell.options["label"]), piece, root))
                     continue
                 cells.append(_code(cell, outputs, count) | (UNSOLVED if self.part(cell) == "check" else {}))
             if word.isdigit():
+                # An output has no attachments.
+                for name, image in self.images(piece, root).items():
+                    for kind, data in image.items():
+                        piece = piece.replace(f"(attachment:{name})", f"(data:{kind};base64,{data})")
                 outputs[int(word)]["data"]["text/markdown"] = piece
             elif piece:
                 cells.append(self.text(f"text-{len(cells)}", piece, root))
         # Run before the check, a solution would let any answer pass.
-        place = {each["id"]: float(index) for index, each in enumerate(cells)}
-        place |= {_id(f"solution-{name}"): place[_id(f"check-{name}")] + 0.5 for name in self.exercises}
-        cells.sort(key=lambda each: place[each["id"]])
+        place = {labels[f"solution-{name}"]: labels[f"check-{name}"] + 0.5 for name in self.exercises}
+        cells = [cells[at] for at in sorted(range(len(cells)), key=lambda at: place.get(at, at))]
+        taken = set[str]()
+        for made in cells:
+            name, count = made["id"], 1
+            while made["id"] in taken:
+                count += 1
+                made["id"] = f"{name[:56]}-{count}"
+            taken.add(made["id"])
         about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
         notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
         return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
-    def opening(self, root: Path, repository: str | None) -> dict[str, Any]:
+    def opening(self, root: Path, package: Package, repository: str | None) -> dict[str, Any]:
         """Return the first cell: title, description, and what to install."""
         meta = self.page.meta
         lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
-        if needed := list(requirements([cell for cell, _ in self.cells], root, repository)):
+        if needed := list(requirements([cell for cell, _ in self.cells], package, repository)):
             where = ", in a copy of the project's folder" if "." in needed else ""
             lines.append(f"To run this notebook, install what it uses{where}:")
             lines.append(f"```\npip install {' '.join(needed)}\n```")
@@ -125,19 +165,19 @@ class Notebook(Composition):
 
     def text(self, name: str, text: str, root: Path) -> dict[str, Any]:
         """Return a cell of Markdown, with the images of the project in it."""
-        attachments: dict[str, Any] = {}
-
-        def attach(found: re.Match[str]) -> str:
-            file = (root / self.page.path).parent / found[1]
-            if not file.is_file():
-                return found[0]
-            kind = mimetypes.guess_type(file.name)[0] or "image/png"
-            attachments[file.name] = {kind: base64.b64encode(file.read_bytes()).decode()}
-            return f"](attachment:{file.name})"
-
-        text = re.sub(r"(?<=[^\\])\]\(([^()\s]+)\)", attach, text) if "![" in text else text
+        attachments = self.images(text, root)
         cell = {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
         return cell | ({"attachments": attachments} if attachments else {})
+
+    def images(self, text: str, root: Path) -> dict[str, dict[str, str]]:
+        """Return the project's images that a text shows, by the address that notebook.lua gave them."""
+        found = {}
+        for name in re.findall(r"\]\(attachment:([^()\s]+)\)", text):
+            file = (root / self.page.path).parent / unquote(name)
+            if file.is_file():
+                kind = mimetypes.guess_type(file.name)[0] or "image/png"
+                found[name] = {kind: base64.b64encode(file.read_bytes()).decode()}
+        return found
 
 
 def _id(label: str) -> str:
@@ -153,16 +193,19 @@ def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, An
     return made | {"outputs": outputs, "source": cell.code}
 
 
-def requirements(cells: list[Cell], root: Path, repository: str | None) -> Iterator[str]:
+def requirements(cells: list[Cell], package: Package, repository: str | None) -> Iterator[str]:
     """Return what pip must install for the cells: the project, and what they import beyond what it depends on."""
-    file = root / "pyproject.toml"
-    project = tomllib.loads(file.read_text()).get("project", {}) if file.is_file() else {}
-    if cells and (name := project.get("name")):
-        yield f'"{name} @ git+{repository}"' if repository else "."
+    if cells and package.name:
+        yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
     found = packages()
-    known = {project.get("name"), *(re.split(r"[^\w.-]", each)[0] for each in project.get("dependencies", []))}
-    yield from sorted({found[module][0] for module in imported if module in found} - known)
+    known = {_normal(each) for each in (package.name, *package.dependencies)}
+    yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
+
+
+def _normal(requirement: str) -> str:
+    """Return the name in a requirement in the form in which names are compared."""
+    return re.sub("[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
 
 
 def modules(code: str) -> Iterator[str]:

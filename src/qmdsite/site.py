@@ -22,7 +22,7 @@ from qmdsite import config, font, source
 from qmdsite.cache import Cache, digest
 from qmdsite.convert import HERE, NOTEBOOK, Composition, convert, html_arguments, literal
 from qmdsite.execute import Executor, Outputs
-from qmdsite.notebook import Notebook
+from qmdsite.notebook import Notebook, Package
 from qmdsite.problem import BadInput, FailedCell, Problem
 from qmdsite.source import Page
 
@@ -74,6 +74,7 @@ class Site:
             if not name.endswith(".py") or not (self.root / name).is_file():
                 words = f"project.post-render is '{name}', and must be the path of a Python script, such as finish.py"
                 self.problems.append(self.file.problem(name, words))
+        self.package = Package.read(self.root, self.problems)
         self.judge()
         # In a place with a short name, for the path of a socket may have about a hundred bytes.
         self.sockets = Path(tempfile.gettempdir(), f"qmdsite-{os.getuid()}-{digest(str(self.root))[:12]}")
@@ -99,13 +100,16 @@ class Site:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if (self.work / "old").exists() and not self.output.exists():
                 (self.work / "old").rename(self.output)
-            for folder in (self.work / "old", self.work / "new", self.sockets):
+            for folder in (self.work / "old", *self.work.glob("new*"), self.sockets):
                 shutil.rmtree(folder, ignore_errors=True)
             self.sockets.mkdir(mode=0o700)
-            try:
-                yield
-            finally:
-                shutil.rmtree(self.sockets)
+            # A folder of this render's own: a script that outlived a killed render may still write into that one's.
+            with tempfile.TemporaryDirectory(prefix="new", dir=self.work, ignore_cleanup_errors=True) as own:
+                self.new = Path(own, "site")
+                try:
+                    yield
+                finally:
+                    shutil.rmtree(self.sockets)
 
     def render(self) -> None:
         """Render the project; the old site stands until the new one is complete."""
@@ -117,6 +121,7 @@ class Site:
             files = self.build(executor, kept)
             problems = self.link(files)
             if self.scripts:
+                self.judge()  # of links only what scripts leave is judged
                 files = self.post_render(files)
                 problems = self.link(files)
             self.problems += problems
@@ -231,7 +236,9 @@ class Site:
             notebook = Notebook(page, outputs)
             text, problems = convert(page, notebook.markdown, meta, NOTEBOOK, inputs, self.root, self.htmls)
             self.problems += problems
-            files[out(page.path, ".ipynb")] = notebook.write(text, self.root, self.website.get("repo-url"))
+            files[out(page.path, ".ipynb")] = notebook.write(
+                text, self.root, self.package, self.website.get("repo-url")
+            )
         return files
 
     def context(self, page: Page) -> dict[str, Any]:
@@ -314,19 +321,25 @@ class Site:
                 problems.append(self.file.problem(name, f"the style sheet '{name}' does not exist"))
         for pattern in texts(self.project.get("resources")):
             found = [file for path in self.glob(pattern) for file in (files_of(path) if path.is_dir() else [path])]
-            if not found or not all(take(str(file.relative_to(self.root))) for file in found):
-                problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
-        pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
+            names = [str(file.relative_to(self.root)) for file in found]
+            # The output folder is one of these, and so are the settings and what is secret.
+            names = [name for name in names if not re.search(r"(^|/)[._]", name)]
+            if not names or not all(map(take, names)):
+                words = f"'{pattern}' matches no file of the project; names that start with '.' or '_' are left out"
+                problems.append(self.file.problem(pattern, words))
+        pages = {name: source.decode(data, name, problems) for name, data in files.items() if name.endswith(".html")}
         ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
         sources = {out(page.path): page for page in self.pages.values()}
         for here in pages:
             if here not in sources and (self.root / here).is_file():
                 continue  # the project's own file, copied as it is
             page = sources.get(here, Page(here))
-            body = re.sub(r"<pre.*?</pre>|<math.*?</math>", "", pages[here], flags=re.S)
+            text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
+            body = re.sub(text, r"\1", pages[here], flags=re.S)
             links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
             for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
-                target, _, fragment = unquote(html.unescape(link)).partition("#")
+                target, _, fragment = html.unescape(link).partition("#")
+                target, fragment = unquote(target.partition("?")[0]), unquote(fragment)
                 if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
                     if tag != "a" and not link.startswith("data:"):
                         words = f"'{link}' is on another host, which a page may link to and not load from"
@@ -347,7 +360,7 @@ class Site:
 
     def post_render(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """Return the site's files as the project's scripts leave them."""
-        new = self.work / "new"
+        new = self.new
         _write(new, files)
         made = [name for path in self.pages for name in (out(path), out(path, ".ipynb")) if name in files]
         pages = [str((new / name).relative_to(self.root)) for name in made]
@@ -358,11 +371,15 @@ class Site:
         }
         for name in self.scripts:
             command = [sys.executable, name]
-            ran = subprocess.run(command, cwd=self.root, env=environment, stderr=subprocess.PIPE, text=True)
-            if ran.returncode:
-                places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', ran.stderr)
-                raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed:\n{ran.stderr.rstrip()}")
-            print(ran.stderr, end="", file=sys.stderr, flush=True)
+            ran = subprocess.run(command, cwd=self.root, env=environment, stderr=subprocess.PIPE)
+            said = ran.stderr.decode(errors="replace")
+            if status := ran.returncode:
+                places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', said)
+                how = f"status {status}" if status > 0 else f"signal {-status}"
+                raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed with {how}\n{said}".rstrip())
+            print(said, end="", file=sys.stderr, flush=True)
+            if lost := [page for page in made if not (new / page).is_file()]:
+                raise FailedCell(f"{name}:1: the script took away a page of the site: {', '.join(lost)}")
         return {str(path.relative_to(new)): path.read_bytes() for path in sorted(new.rglob("*")) if path.is_file()}
 
     def write(self, files: dict[str, bytes]) -> None:
@@ -374,14 +391,13 @@ class Site:
             woff = font.subset(letters)
             self.htmls.put(key, woff)
         files[f"{LIBS}/math.woff2"] = woff
-        new, old = self.work / "new", self.work / "old"
-        _write(new, files)
-        if not _exchanged(new, self.output):
+        _write(self.new, files)
+        if not _exchanged(self.new, self.output):
+            old = self.work / "old"
             if self.output.exists():
                 self.output.rename(old)
-            new.rename(self.output)
-        for rest in (new, old):
-            shutil.rmtree(rest, ignore_errors=True)
+            self.new.rename(self.output)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

@@ -84,14 +84,19 @@ class Page:
         return Problem(self.path, 1, text)
 
 
-def read_lines(root: Path, path: str, problems: list[Problem]) -> list[Line]:
-    """Return the lines of a file of the project."""
+def decode(data: bytes, path: str, problems: list[Problem]) -> str:
+    """Return the text of a file."""
     try:
-        text = (root / path).read_text(encoding="utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problems.append(Problem(path, 1, f"the file is not UTF-8 text (byte {error.start}); save it as UTF-8"))
-        return []
-    return [Line(path, number, line) for number, line in enumerate(text.split("\n"), 1)]
+        return ""
+
+
+def read_lines(root: Path, path: str, problems: list[Problem]) -> list[Line]:
+    """Return the lines of a file of the project."""
+    text = decode((root / path).read_bytes(), path, problems)
+    return [Line(path, number, line) for number, line in enumerate(re.split("\r\n?|\n", text), 1)]
 
 
 def load(root: Path, path: str, project: dict[str, Any], problems: list[Problem]) -> Page:
