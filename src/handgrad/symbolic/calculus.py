@@ -149,9 +149,19 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     return label.definition
 
 
+def label_of(entry: Expr) -> Any:
+    """Return the symbol that names an array, given one of its entries; a number names itself."""
+    return entry.base.label if isinstance(entry, Indexed) else entry
+
+
+def indices_of(entry: Expr) -> tuple[Idx, ...]:
+    """Return the indices of an entry; a number has none."""
+    return tuple(entry.indices) if isinstance(entry, Indexed) else ()
+
+
 def definition_of(value: Expr) -> Definition | None:
     """Return the definition of a defined entry or number, None for all else."""
-    label = value.base.label if isinstance(value, Indexed) else value
+    label = label_of(value)
     return label.definition if isinstance(label, Name) else None
 
 
@@ -175,8 +185,8 @@ def unfolded(value: Expr) -> Expr | None:
 
 
 def expand(value: Expr, keep: Expr | None = None) -> Expr:
-    """Return `value` with everything that is defined, but the array or number `keep`, replaced by its definition."""
-    if keep is not None and keep in (value, getattr(value, "base", None)):
+    """Return `value` with everything that is defined, but what has the label `keep`, replaced by its definition."""
+    if label_of(value) == keep:
         return value
     if (inner := unfolded(value)) is not None:
         return expand(inner, keep)
@@ -241,12 +251,12 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     `entry` is an entry of an array, or a number: a symbol.
     """
     if isinstance(value, Sum):
-        clash = {index: _fresh(index) for index, *_ in value.limits if index in getattr(entry, "indices", ())}
+        clash = {index: _fresh(index) for index, *_ in value.limits if index in indices_of(entry)}
         inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
         return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
     if entry.is_integer:
-        what = f"{entry.base.label} is an array of whole numbers" if isinstance(entry, Indexed) else f"{entry} is whole"
-        raise ValueError(f"{what}: there is no derivative with respect to it")
+        kind = "an array of whole numbers" if indices_of(entry) else "whole"
+        raise ValueError(f"{label_of(entry)} is {kind}: there is no derivative with respect to it")
     if value == entry and isinstance(value, Symbol):
         return sympy.S.One
     if isinstance(value, Indexed) and isinstance(entry, Indexed) and value.base == entry.base:

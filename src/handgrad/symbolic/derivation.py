@@ -18,6 +18,8 @@ from handgrad.symbolic.calculus import (
     differentiate,
     expand,
     in_order,
+    indices_of,
+    label_of,
     rename,
     require_fitting,
     size,
@@ -65,7 +67,7 @@ class Derivation:
         What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
         that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
         """
-        total, result = (expand(value, _array(self.entry)) for value in (self.total, self.result.value))
+        total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
         symbols = _whole_numbers(total) | _whole_numbers(self.entry)
         if missing := {symbol.name for symbol in symbols} - {*shape}:
@@ -108,7 +110,9 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         grad_output = array("G", *output.indices)
     upstream = grad_output[output.indices] if output.indices and grad_output is not None else grad_output
     if upstream is not None and differentiate(upstream, entry) != 0:
-        raise ValueError(f"the grad_output of {output.name} is held fixed, so it cannot be made of {_name(entry)} too")
+        raise ValueError(
+            f"the grad_output of {output.name} is held fixed, so it cannot be made of {label_of(entry).name} too"
+        )
     if grad_output is None:
         of, total, rules = output.name, output.value, []
     else:
@@ -117,10 +121,10 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
-    derivation = _derive(output, entry, total, derivative(of, latex(entry)), _indices(entry), rules)
+    derivation = _derive(output, entry, total, derivative(of, latex(entry)), indices_of(entry), rules)
     if not (matrix := matrix_form(derivation.result)):
         return derivation
-    last = Step("matrix form", f"{derivative(of, latex(_array(entry)))} = {matrix}")
+    last = Step("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
     return replace(derivation, steps=(*derivation.steps, last))
 
 
@@ -128,7 +132,7 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
     """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
     entry = _entry(output, wrt)
     name = derivative(latex(output.entry), latex(entry))
-    return _derive(output, entry, output.value, name, output.indices + _indices(entry), [])
+    return _derive(output, entry, output.value, name, output.indices + indices_of(entry), [])
 
 
 def _entry(output: Definition, wrt: Any) -> Expr:
@@ -151,19 +155,6 @@ def _entry(output: Definition, wrt: Any) -> Expr:
     return wrt
 
 
-def _indices(entry: Expr) -> tuple[Idx, ...]:
-    return tuple(entry.indices) if isinstance(entry, Indexed) else ()
-
-
-def _array(entry: Expr) -> Expr:
-    return entry.base if isinstance(entry, Indexed) else entry
-
-
-def _name(entry: Expr) -> str:
-    name: str = (entry.base.label if isinstance(entry, Indexed) else entry).name
-    return name
-
-
 def _derive(
     output: Definition, entry: Expr, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[Step]
 ) -> Derivation:
@@ -176,7 +167,7 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(total, entry, name, tuple(steps), define(f"d{_name(entry)}", value, *indices))
+    return Derivation(total, entry, name, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
 
 
 def _whole_numbers(value: Expr) -> set[Symbol]:

@@ -85,12 +85,9 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_Indexed(self, value: Indexed) -> str:
         # LaTeX allows one subscript: W1 is printed W_{1}, and its entries W_{1, rs}.
-        name, below, number = str(self._print(value.base.label)).partition("_{")
-        return (
-            f"{name}_{{{number[:-1]}, {subscript(value.indices)}}}"
-            if below
-            else f"{name}_{{{subscript(value.indices)}}}"
-        )
+        name, _, number = str(self._print(value.base.label)).partition("_{")
+        below = ", ".join(filter(None, (number[:-1], subscript(value.indices))))
+        return f"{name}_{{{below}}}"
 
     def _print_KroneckerDelta(self, value: KroneckerDelta, exp: str | None = None) -> str:
         return f"\\delta_{{{subscript(value.args)}}}" + (f"^{{{exp}}}" if exp else "")
