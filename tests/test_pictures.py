@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
-from handgrad.pictures import Frame, Kind, Panel, Step, animation, walkthrough
+from handgrad.pictures import Animation, Frame, Kind, Panel, Step, walkthrough
 
 ROOT = Path(__file__).parent.parent
 X = torch.tensor([[1.0, -0.5], [0.0, 1 / 3]])
@@ -100,7 +100,7 @@ def test_a_walkthrough_of_nothing_is_refused():
 
 
 def test_a_curve_passes_through_its_points():
-    film = animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1))._repr_html_()
+    film = Animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1))._repr_html_()
     root = ET.fromstring(f"<div>{film.replace(' defer>', '>')}</div>")
     svg = root.find(".//svg")
     assert svg.get("role") == "img"
@@ -115,14 +115,14 @@ def test_a_curve_passes_through_its_points():
 
 
 def test_the_numbers_at_the_ends_of_the_axes_stand_at_their_ends():
-    film = animation([panel(1)], ["a"], (-1, 2), (-3, 4))._repr_html_()
+    film = Animation([panel(1)], ["a"], (-1, 2), (-3, 4))._repr_html_()
     assert re.findall(r'<text x="(\d+)" y="(\d+)"[^>]*>([−\d]+)</text>', film) == [
         ("6", "194", "−1"), ("294", "194", "2"), ("6", "22", "4"), ("6", "172", "−3"),
     ]  # fmt: skip
 
 
 def test_a_saved_notebook_holds_the_animation_once():
-    assert repr(animation([panel(1)], ["a"], (-1, 1), (-1, 1))) == "Animation(x=(-1, 1), y=(-1, 1), interval=150)"
+    assert repr(Animation([panel(1)], ["a"], (-1, 1), (-1, 1))) == "Animation(x=(-1, 1), y=(-1, 1), interval=150)"
 
 
 def drawn(curves):
@@ -156,9 +156,9 @@ def drawn(curves):
 )
 def test_an_animation_that_cannot_be_drawn_is_refused_and_the_place_named(wrong, words):
     right = {"panels": [panel(2)], "labels": ["a", "b"], "x": (-1, 1), "y": (-1, 1)}
-    animation(**right)
+    Animation(**right)
     with pytest.raises(ValueError, match=words):
-        animation(**right | wrong)
+        Animation(**right | wrong)
 
 
 def test_the_style_sheet_knows_what_is_drawn_in_another_way_than_plain():
@@ -171,7 +171,7 @@ def page(browser, tmp_path, request):
     """A page with two animations and a walkthrough, opened from its file, with scripts on unless the test says not."""
     shutil.copy(ROOT / "posts" / "player.js", tmp_path)
     (tmp_path / "post").mkdir()
-    film = animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30)._repr_html_()
+    film = Animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30)._repr_html_()
     steps = "".join(f'<p data-step="{k}" data-label="step {k}">text {k}</p>' for k in (1, 2))
     told = re.search("```{=html}\n(.*)\n```", walkthrough(STEPS[:3]).text, re.S)[1]
     pages = f'{film}<div class="player walkthrough" id="told"><div class="steps">{steps}</div>{told}</div>'

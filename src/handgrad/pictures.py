@@ -124,52 +124,37 @@ class Panel:
     frames: Sequence[Frame]
 
 
-def animation(
-    panels: Sequence[Panel], labels: Sequence[str], x: tuple[float, float], y: tuple[float, float], interval: int = 150
-) -> "Animation":
-    """Return panels that play together: `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1].
-
-    `interval` is the time from frame to frame, in milliseconds. ValueError if there is nothing to play, if a panel has
-    not one frame for each label, or if something in one cannot be drawn: the message names panel, frame and kind.
-    """
-    if not panels or not labels or interval <= 0:
-        raise ValueError(f"nothing to play: {len(panels)} panels, {len(labels)} labels, {interval} ms for each")
-    for axis, (low, high) in {"x": x, "y": y}.items():
-        if not -math.inf < low < high < math.inf:
-            raise ValueError(f"{axis} must go from a finite number to a larger one, not from {low} to {high}")
-    for panel in panels:
-        if len(panel.frames) != len(labels):
-            raise ValueError(f"{panel.title} has {len(panel.frames)} frames and not {len(labels)}, one for each label")
-        for label, frame in [("background", panel.background), *zip(labels, panel.frames, strict=True)]:
-            for kind, curves in frame.curves.items():
-                if fault := _fault(kind, curves):
-                    raise ValueError(f"{panel.title}, {label}, {kind}: {fault}")
-    return Animation(panels, labels, x, y, interval)
-
-
-def _fault(kind: str, curves: Sequence[Tensor]) -> str:
-    """Return what keeps the curves of one kind from being drawn, or nothing."""
-    if kind not in get_args(Kind):
-        return f"not a kind, which are {', '.join(get_args(Kind))}"
-    if isinstance(curves, Tensor):
-        return "a tensor and not a list of tensors, one for each curve"
-    for points in curves:
-        if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-            return f"points of shape {tuple(points.shape)} and not (n, 2)"
-        if not points.isfinite().all():
-            return "points that are not finite"
-    return ""
-
-
 @dataclass(frozen=True)
 class Animation:
-    """Panels that play together, as `animation` returns them, in boxes of 300 by 200 pixels; shown as HTML."""
+    """Panels that play together, in boxes of 300 by 200 pixels; shown as HTML.
+
+    `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1], and `interval` is the time from frame to
+    frame, in milliseconds. ValueError if there is nothing to play, if a panel has not one frame for each label, or if
+    something in one cannot be drawn: the message names panel, frame and kind.
+    """
 
     panels: Sequence[Panel] = field(repr=False)  # a saved notebook has the text beside the picture
     labels: Sequence[str] = field(repr=False)
     x: tuple[float, float]
     y: tuple[float, float]
-    interval: int
+    interval: int = 150
+
+    def __post_init__(self) -> None:
+        """Check that all of it can be drawn."""
+        if not self.panels or not self.labels or self.interval <= 0:
+            what = f"{len(self.panels)} panels, {len(self.labels)} labels, {self.interval} ms for each"
+            raise ValueError(f"nothing to play: {what}")
+        for axis, (low, high) in {"x": self.x, "y": self.y}.items():
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"{axis} must go from a finite number to a larger one, not from {low} to {high}")
+        count = len(self.labels)
+        for panel in self.panels:
+            if len(panel.frames) != count:
+                raise ValueError(f"{panel.title} has {len(panel.frames)} frames and not {count}, one for each label")
+            for label, frame in [("background", panel.background), *zip(self.labels, panel.frames, strict=True)]:
+                for kind, curves in frame.curves.items():
+                    if fault := _fault(kind, curves):
+                        raise ValueError(f"{panel.title}, {label}, {kind}: {fault}")
 
     def _repr_html_(self) -> str:
         figures = "\n".join(map(self._figure, self.panels))
@@ -208,3 +193,17 @@ class Animation:
             f'<text x="6" y="194">{_number(left)}</text><text x="294" y="194" text-anchor="end">{_number(right)}</text>'
             f'<text x="6" y="22">{_number(high)}</text><text x="6" y="172">{_number(low)}</text>'
         )
+
+
+def _fault(kind: str, curves: Sequence[Tensor]) -> str:
+    """Return what keeps the curves of one kind from being drawn, or nothing."""
+    if kind not in get_args(Kind):
+        return f"not a kind, which are {', '.join(get_args(Kind))}"
+    if isinstance(curves, Tensor):
+        return "a tensor and not a list of tensors, one for each curve"
+    for points in curves:
+        if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+            return f"points of shape {tuple(points.shape)} and not (n, 2)"
+        if not points.isfinite().all():
+            return "points that are not finite"
+    return ""

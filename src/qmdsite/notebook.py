@@ -22,7 +22,7 @@ from qmdsite.source import Cell, Page, decode
 
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
-    "which passes silently or shows a receipt if the answer is right."
+    "which raises no error if the answer is right."
 )
 # A check before its exercise is solved: it has not run, and "Run all" goes on behind it.
 UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": {"tags": ["raises-exception"]}}
