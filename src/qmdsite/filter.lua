@@ -87,6 +87,15 @@ local function Pandoc(doc)
     walk[tag] = enumerate
   end
   doc.blocks:walk(walk)
+  -- The fonts that are used at the top of every page, and those for mathematics and code where there is some.
+  local fonts = pandoc.List { "fonts/text", "fonts/text-bold", "fonts/sans", "fonts/sans-bold" }
+  local uses = {}
+  local function code() uses[1] = "fonts/mono" end
+  local function math() uses[2], uses[3] = "math", "fonts/text-italic" end
+  doc.blocks:walk { Code = code, CodeBlock = code, Math = math }
+  for _, font in pairs(uses) do fonts:insert(font) end
+  doc.meta.fonts = fonts
+  return doc
 end
 
 -- A figure or table with its caption: below a figure, above a table.
