@@ -46,19 +46,25 @@ def digest(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def receipts(site, slug):
-    """The number of comparisons that each receipt of a rendered post tells of."""
-    html = (site / "posts" / slug / "index.html").read_text()
+def receipts(page):
+    """The number of comparisons that each receipt of a rendered page tells of."""
+    html = page.read_text()
     return [int(cases) for cases in re.findall(r"<strong>Checked: [^<]+</strong>, (\d+) comparisons", html)]
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.parent.name)
 def test_every_post_checks_something_and_shows_receipts(site, post):
-    assert sum(receipts(site, post.parent.name)) > 0
+    assert sum(receipts(site / "posts" / post.parent.name / "index.html")) > 0
+
+
+def test_the_home_page_shows_a_derivation_and_its_receipt(site):
+    assert sum(receipts(site / "index.html")) > 0
+    assert '<div class="derivation">' in (site / "index.html").read_text()
 
 
 def test_the_receipts_page_shows_the_total_of_the_build(site):
-    found = [cases for post in LESSONS for cases in receipts(site, post.parent.name)]
+    pages = [site / "index.html", *(site / "posts" / post.parent.name / "index.html" for post in LESSONS)]
+    found = [cases for page in pages for cases in receipts(page)]
     html = (site / "posts" / "receipts" / "index.html").read_text()
     assert f"<strong>{sum(found):,} comparisons in {len(found)} checks.</strong>" in html
     assert html.count("<tr>") == len(found) + 1

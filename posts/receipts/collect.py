@@ -37,18 +37,19 @@ def receipts(html: str) -> list[Receipt]:
 
 def main() -> None:
     """Fill the place that the receipts page has for them."""
-    posts = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]) / "posts"
-    page = posts / "receipts" / "index.html"
+    site = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"])
+    page = site / "posts" / "receipts" / "index.html"
     if not page.is_file():
         # Quarto also renders single pages, before there is a whole site.
         if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
             return
         sys.exit(f"{page}, where the receipts are to be listed, does not exist: render the whole site")
     rows, total = [], 0
-    for path in sorted(posts.glob("*/index.html")):
+    for path in [*site.glob("index.html"), *sorted(site.glob("posts/*/index.html"))]:
         html = path.read_text(encoding="utf-8")
         title = TITLE.search(html)
-        post = f'<a href="../{path.parent.name}/index.html">{title[1] if title else path.parent.name}</a>'
+        address = Path(os.path.relpath(path, page.parent)).as_posix()
+        post = f'<a href="{address}">{title[1] if title else path.parent.name}</a>'
         found = receipts(html)
         if len(found) != html.count(OPENING):
             # None may be left out of the total in silence.
@@ -58,7 +59,7 @@ def main() -> None:
             total += cases
             post = ""  # A post is named once, beside its first receipt.
     if not rows:
-        sys.exit(f"no page below {posts} has a receipt")
+        sys.exit(f"no page below {site} has a receipt")
     head = f"<th>Post</th><th>Checked</th><th{RIGHT}>Comparisons</th><th{RIGHT}>Largest error in float64</th>"
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     said = f"<p><strong>{total:,} comparisons in {len(rows)} checks.</strong></p>"
