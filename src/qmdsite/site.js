@@ -106,7 +106,7 @@ function previews() {
     shown.style.left = `${scrollX + Math.max(16, Math.min(box.left, root.clientWidth - shown.offsetWidth - 16))}px`;
     shown.style.top = `${scrollY + (below ? box.bottom + 6 : box.top - shown.offsetHeight - 6)}px`;
   }
-  for (const link of document.querySelectorAll('main a[href^="#"]:not(.anchor, .footnote-back, .equation-number, figcaption a, .listing-filter a)')) {
+  for (const link of document.querySelectorAll('main a[href^="#"]:not(.anchor, .footnote-back, .equation-number, figcaption a, .listing-filter a, pre a)')) {
     link.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && later(() => show(link)));
     link.addEventListener("pointerleave", () => later(hide));
     link.addEventListener("focus", () => link.matches(":focus-visible") && show(link));
