@@ -8,7 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from qmdsite.problem import BadInput, Problem
-from qmdsite.site import Site, files_of
+from qmdsite.project import files_of
+from qmdsite.site import Site
 
 # Sent behind each page here, and never written into the site.
 RELOAD = b'<script>new EventSource("/.reload").onmessage = () => location.reload()</script>'

@@ -1,0 +1,63 @@
+"""The links between the pages of a site, and the files that pages show."""
+
+import html
+import os
+import re
+from urllib.parse import unquote
+
+from qmdsite import source
+from qmdsite.problem import Problem
+from qmdsite.project import Project, files_of, out, texts
+from qmdsite.source import Page
+
+
+def link(project: Project, files: dict[str, bytes]) -> list[Problem]:
+    """Add the project's files that pages show or link to, and return what leads nowhere."""
+    problems: list[Problem] = []
+
+    def take(name: str) -> bool:
+        if not name.startswith(("..", "/")) and name not in files and (project.root / name).is_file():
+            files[name] = (project.root / name).read_bytes()
+        return name in files
+
+    for name in project.css:
+        if not take(name):
+            problems.append(project.file.problem(name, f"the style sheet '{name}' does not exist"))
+    for pattern in texts(project.project.get("resources")):
+        found = [file for path in project.glob(pattern) for file in (files_of(path) if path.is_dir() else [path])]
+        names = [str(file.relative_to(project.root)) for file in found]
+        # The output folder is one of these, and so are the settings and what is secret.
+        names = [name for name in names if not re.search(r"(^|/)[._]", name)]
+        if not names or not all(map(take, names)):
+            words = f"'{pattern}' matches no file of the project; names that start with '.' or '_' are left out"
+            problems.append(project.file.problem(pattern, words))
+    pages = {name: source.decode(data, name, problems) for name, data in files.items() if name.endswith(".html")}
+    ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in pages.items()}
+    sources = {out(page.path): page for page in project.pages.values()}
+    for here in pages:
+        if here not in sources and (project.root / here).is_file():
+            continue  # the project's own file, copied as it is
+        page = sources.get(here, Page(here))
+        text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
+        body = re.sub(text, r"\1", pages[here], flags=re.S)
+        links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
+        for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
+            target, _, fragment = html.unescape(link).partition("#")
+            target, fragment = unquote(target.partition("?")[0]), unquote(fragment)
+            if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
+                if tag != "a" and not link.startswith("data:"):
+                    words = f"'{link}' is on another host, which a page may link to and not load from"
+                    problems.append(page.problem(link, words))
+                continue
+            name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
+            name = f"{name}/index.html" if f"{name}/index.html" in pages else name
+            if not take(name):
+                # A link of the navbar stands in the settings, written from the project's folder.
+                written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))
+                places = [(page, written), (page, target), (project.file, rooted)]
+                owner, words = next((place for place in places if place[0].has(place[1])), places[0])
+                problems.append(owner.problem(words, f"'{words}' leads nowhere: there is no such file"))
+            elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
+                words = f"'#{fragment}' leads nowhere: {name} has no such place"
+                problems.append(page.problem(fragment, words))
+    return problems

@@ -1,0 +1,125 @@
+"""A project as its sources tell it: settings, pages and listings."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from qmdsite import config, source
+from qmdsite.notebook import Package
+from qmdsite.problem import BadInput, Problem
+from qmdsite.source import Page
+
+HERE = Path(__file__).parent
+
+FIELDS = ("title", "date", "author", "description", "categories")
+
+
+def out(path: str, suffix: str = ".html") -> str:
+    """Return where in the site the page from `path` goes."""
+    return str(PurePosixPath(path).with_suffix(suffix))
+
+
+def files_of(root: Path) -> Iterator[Path]:
+    """Return the files of a project; hidden folders, such as an environment's, are no part of it."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def texts(value: Any) -> list[str]:
+    """Return one text, or a list of them, or nothing, as a list."""
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+class Project:
+    """The sources of one website."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the settings."""
+        self.root = root.resolve()
+        self.problems: list[Problem] = []
+        if not (self.root / "_quarto.yml").is_file():
+            raise BadInput([Problem(f"{root}/_quarto.yml", 1, "there is no such file; name the folder of a website")])
+        self.file = Page("_quarto.yml", lines=source.read_lines(self.root, "_quarto.yml", self.problems))
+        text = "\n".join(line.text for line in self.file.lines)
+        self.settings = config.read(text, config.PROJECT, "_quarto.yml", 1, self.problems)
+        self.website = self.settings.get("website", {})
+        self.project = self.settings.get("project", {})
+        # What qmdsite ships itself is named for Quarto.
+        self.css = [
+            name
+            for name in texts(config.flat(self.settings).get("css"))
+            if not ((self.root / name).is_file() and (self.root / name).samefile(HERE / "tokens.css"))
+        ]
+        self.output = self.root / os.path.normpath(self.project.get("output-dir", "_site"))
+        if not self.output.name.startswith("_") or self.root not in self.output.parents:
+            words = "project.output-dir must be in the project, with a name that starts with '_': all in it is replaced"
+            self.problems.append(self.file.problem("output-dir", words))
+        if self.output.is_symlink() or (self.output.exists() and not self.output.is_dir()):
+            words = "the site is to be written here, and this is no folder; move it"
+            self.problems.append(Problem(str(self.output.relative_to(self.root)), 1, words))
+        self.scripts = texts(self.project.get("post-render"))
+        for name in self.scripts:
+            if not name.endswith(".py") or not (self.root / name).is_file():
+                words = f"project.post-render is '{name}', and must be the path of a Python script, such as finish.py"
+                self.problems.append(self.file.problem(name, words))
+        self.package = Package.read(self.root, self.problems)
+        self.pages: dict[str, Page] = {}
+        self.listings: dict[str, list[Page]] = {}
+        self.judge()
+
+    def judge(self) -> None:
+        """Stop if anything was found wrong."""
+        if self.problems:
+            raise BadInput(self.problems)
+
+    def read(self) -> None:
+        """Find and read the pages, and put the listings in order."""
+        shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
+        named: set[Path] = set()
+        for pattern in self.project.get("render", []):
+            named |= (found := self.glob(pattern))
+            if not found:
+                self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
+        for file in files_of(self.root):
+            name = str(file.relative_to(self.root))
+            if file.suffix == ".qmd" and (not named or file in named) and not re.search(r"(^|/)_", name):
+                self.pages[name] = source.load(self.root, name, shared, self.problems)
+        if not self.pages:
+            self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
+        self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
+        self.judge()
+
+    def glob(self, pattern: str) -> set[Path]:
+        """Return what in the project has a path like this."""
+        with suppress(NotImplementedError, ValueError):
+            return {path for path in self.root.glob(pattern) if path.resolve().is_relative_to(self.root)}
+        return set()
+
+    def listing(self, page: Page) -> list[Page]:
+        """Return the pages that a page's listing lists, in its order."""
+        wanted, folder, items = page.meta["listing"], PurePosixPath(page.path).parent, list[Page]()
+        for pattern in texts(wanted.get("contents")):
+            base = folder / pattern
+            others = [(each, PurePosixPath(each.path)) for each in self.pages.values() if each not in (page, *items)]
+            found = [each for each, path in others if base in path.parents or path.match(str(base))]
+            if not found:
+                self.problems.append(page.problem("contents", f"the listing's contents '{pattern}' match no page"))
+            items += found
+        for name in set(wanted.get("fields", FIELDS)) - set(FIELDS):
+            words = f"the listing field '{name}' is not supported; there are {', '.join(FIELDS)}"
+            self.problems.append(page.problem(name, words))
+        for rule in reversed(texts(wanted.get("sort"))):
+            name, _, direction = rule.partition(" ")
+            lacking = [each.path for each in items if name not in each.meta]
+            if direction not in ("", "asc", "desc") or name not in ("date", "title", "order"):
+                self.problems.append(page.problem("sort", f"'{rule}' is no order; write for example 'date desc'"))
+            elif lacking:
+                self.problems.append(page.problem("sort", f"the order is by {name}, and {lacking[0]} gives none"))
+            else:
+                keys = {each.path: each.meta[name] if name == "order" else str(each.meta[name]) for each in items}
+                items.sort(key=lambda each, keys=keys: keys[each.path], reverse=direction == "desc")  # type: ignore[misc]
+        return items
