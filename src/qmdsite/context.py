@@ -6,6 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from qmdsite.citation import entry
 from qmdsite.convert import literal
 from qmdsite.project import FIELDS, Project, out, texts
 from qmdsite.source import Page
@@ -63,6 +64,8 @@ def context(project: Project, page: Page) -> dict[str, Any]:
         meta["notebook"] = link("Download as notebook", out(page.path, ".ipynb"), "{download=''}")
     if "site-url" in website:
         meta["address"] = literal(f"{website['site-url'].rstrip('/')}/{out(page.path)}")
+    if options.get("citation"):
+        meta["citation"] = entry(project, page)
     for side, items in website.get("navbar", {}).items():
         here = {page.path: "{aria-current=page}"}
         pairs = [(literal(item.get("text", "")), item.get("href", "")) for item in items]
@@ -77,4 +80,4 @@ def context(project: Project, page: Page) -> dict[str, Any]:
         at = order.index(page)
         near = [(rel, i) for rel, i in (("prev", at - 1), ("next", at + 1)) if 0 <= i < len(order)]
         meta["neighbours"] = [link(order[i].meta["title"], order[i].path, f"{{rel={rel}}}") for rel, i in near]
-    return {key: value for key, value in meta.items() if value not in ("", [])}
+    return {key: value for key, value in meta.items() if value not in ("", [], {})}

@@ -159,7 +159,8 @@ def html_arguments(page: Page) -> list[str]:
     """Return what makes pandoc write a page."""
     contents = ["--toc"] if page.options.get("toc", True) else []
     depth = f"--toc-depth={page.options.get('toc-depth', 3)}"
-    return ["--to=html5", "--mathml", "--section-divs", f"--template={HERE / 'page.html'}", depth, *contents]
+    form = ["--to=html5", "--mathml", "--section-divs", f"--template={HERE / 'page.html'}"]
+    return [f"--lua-filter={HERE / 'page.lua'}", *form, depth, *contents]
 
 
 def convert(
@@ -183,8 +184,6 @@ def convert(
     said = re.findall(r"^(?:PROBLEM\t|\[WARNING\] ).*(?:\n(?!PROBLEM|\[).*)*", ran.stderr.decode(), flags=re.M)
     problems = [_problem(page, message, text) for message in said]
     result = re.sub(r'(<section id="footnotes"[^>]*>\s*)<hr />', r"\1<h2>Footnotes</h2>", ran.stdout.decode())
-    # A page has one first heading, its title.
-    result = re.sub(r'(<section id="bibliography"[^>]*>\s*)<h1([^>]*>.*?</)h1>', r"\1<h2\2h2>", result)
     if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", ran.stderr.decode()):
         problems.append(Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}"))
     elif ran.returncode:

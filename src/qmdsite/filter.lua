@@ -14,6 +14,7 @@ local function problem(words, text) io.stderr:write("PROBLEM\t", words, "\t", te
 local function html(text) return pandoc.RawBlock("html", text) end
 local function kind(id) return id:match "^(%l+)%-" end
 local function named(id) return NAMES[kind(id)] .. "\u{a0}" .. number[id] end
+local function numbered(id) return pandoc.Link(named(id), "#" .. id, "", { class = "quarto-xref" }) end
 local function inlines(blocks) return pandoc.utils.blocks_to_inlines(blocks) end
 
 -- A browser may break a line on either side of a formula, so also before a full stop. Long ones stay free, to fit.
@@ -101,8 +102,7 @@ end
 -- A figure or table with its caption: below a figure, above a table.
 local function float(id, caption, content, class)
   if NAMES[kind(id)] then
-    local name = { pandoc.Str(named(id) .. (#caption > 0 and ":" or "")), pandoc.Space() }
-    caption = pandoc.List(name) .. caption
+    caption = pandoc.List { numbered(id), pandoc.Str(#caption > 0 and ":" or ""), pandoc.Space() } .. caption
   end
   local figcaption = pandoc.List { html "<figcaption>", pandoc.Plain(caption), html "</figcaption>" }
   local inner = kind(id) == "tbl" and figcaption .. content or pandoc.List(content) .. figcaption
@@ -156,7 +156,7 @@ end
 
 local function theorem(div, class, name)
   local title = take_title(div)
-  local words = pandoc.List { pandoc.Str(name) }
+  local words = pandoc.List { name }
   if title then words = words .. { pandoc.Str " (" } .. title .. { pandoc.Str ")" } end
   if class == "proof" then words = { pandoc.Emph(words .. { pandoc.Str "." }) } end
   if not div.content[1] or div.content[1].t ~= "Para" then div.content:insert(1, pandoc.Para {}) end
@@ -175,13 +175,13 @@ local function Div(div)
     local group, name = class:match "^(%a+)%-(.+)$"
     if group == "callout" then return callout(div, name) end
     if class == "panel-tabset" then return tabset(div) end
-    if PROOFS[class] then return theorem(div, "proof", PROOFS[class]) end
+    if PROOFS[class] then return theorem(div, "proof", pandoc.Str(PROOFS[class])) end
     if group == "panel" or group == "content" or group == "column" and name ~= "margin" then
       problem(class, "the div class '" .. class .. "' is not supported")
     end
   end
   if prefix == "fig" or prefix == "tbl" or div.classes:includes "cell-float" then return float_div(div) end
-  if NAMES[prefix] and number[div.identifier] then return theorem(div, "theorem", named(div.identifier)) end
+  if NAMES[prefix] and number[div.identifier] then return theorem(div, "theorem", numbered(div.identifier)) end
 end
 
 local function Figure(figure) return float(figure.identifier, inlines(figure.caption.long), figure.content, "") end

@@ -99,8 +99,8 @@ def read_lines(root: Path, path: str, problems: list[Problem]) -> list[Line]:
     return [Line(path, number, line) for number, line in enumerate(re.split("\r\n?|\n", text), 1)]
 
 
-def load(root: Path, path: str, project: dict[str, Any], problems: list[Problem]) -> Page:
-    """Read one page; all that is wrong with its text goes to `problems`."""
+def load(root: Path, path: str, inherited: dict[str, Any], problems: list[Problem]) -> Page:
+    """Read one page, with the options it has from elsewhere; all that is wrong with its text goes to `problems`."""
     lines = read_lines(root, path, problems)
     page, before = Page(path, lines=[]), len(problems)
     if lines and lines[0].text.rstrip() == "---":
@@ -112,7 +112,10 @@ def load(root: Path, path: str, project: dict[str, Any], problems: list[Problem]
         page.lines, lines = lines[: end + 1], lines[end + 1 :]
     if "title" not in page.meta and len(problems) == before:
         problems.append(Problem(path, 1, "the page has no title; give it one: 'title: …' in the front matter"))
-    page.options = {**project, **config.flat(page.meta)}
+    page.meta = {
+        key: value for key, value in inherited.items() if key in config.FOLDER.keys() - config.SHARED
+    } | page.meta
+    page.options = {**inherited, **config.flat(page.meta)}
     _Scanner(root, page, problems).scan(deque(lines))
     return page
 
@@ -228,8 +231,6 @@ class _Scanner:
         while todo and not (len(body) > 1 and self.closes(body[-1], ticks)) and not inner.match(todo[0].text):
             body.append(todo.popleft())
             self.shortcodes(body[-1])
-            if re.search(r"# <\d+>\s*$", body[-1].text):
-                self.complain(body[-1], "code annotations are not supported; say it in a comment or below the code")
         self.page.lines += body[1:]
         if len(body) == 1 or not self.closes(body[-1], ticks):
             self.never_closed(opening, "code block", ticks)

@@ -1,0 +1,95 @@
+-- What only a web page has: marks in annotated code, anchors on headings, and how to cite the page.
+
+local annotated = 0
+
+local function problem(words, text) io.stderr:write("PROBLEM\t", words, "\t", text, "\n") end
+local function strip(line) return line:match "^%s*(.-)%s*$" end
+
+-- An annotation is a comment '# <1>' that ends a line: the line without it, and the number.
+local function annotation(line) return line:match "^(.-)%s*#%s*<(%d+)>%s*$" end
+local function is_annotated(block) return block.t == "CodeBlock" and (block.text .. "\n"):match "#%s*<%d+>%s*\n" end
+
+-- Code with a mark at each annotated line, which leads to its item of the list.
+local function annotate(code, list)
+  annotated = annotated + 1
+  local id, lines, marks, notes = "annotated-cell-" .. annotated, pandoc.List(), {}, pandoc.List()
+  local function item(number) return id .. "-note-" .. number end
+  for line in (code.text .. "\n"):gmatch "(.-)\n" do
+    local text, number = annotation(line)
+    lines:insert(text or line)
+    marks[tostring(#lines)] = number
+    if number and not list.content[number - list.start + 1] then
+      problem(strip(line), "the list below this code has no item " .. number)
+    end
+  end
+  code.text, code.identifier = table.concat(lines, "\n"), id
+  local written = pandoc.write(pandoc.Pandoc { code }, "html")
+  written = written:gsub('<a href="#' .. id:gsub("%-", "%%-") .. '%-(%d+)"[^>]*></a>', function(line)
+    local number = marks[line]
+    return number and ('<a class="code-annotation" href="#%s">%s</a>'):format(item(number), number)
+  end)
+  for i, blocks in ipairs(list.content) do
+    local number = tostring(list.start + i - 1)
+    notes:insert { { pandoc.Span(number, { id = item(number) }) }, { blocks } }
+  end
+  return pandoc.Div({ pandoc.RawBlock("html", written), pandoc.DefinitionList(notes) }, { class = "annotated" })
+end
+
+-- The list stands below the code, or below the whole cell and comes to stand above its outputs.
+local function Blocks(blocks)
+  for i, block in ipairs(blocks) do
+    local list = blocks[i + 1]
+    local within = block.t == "Div" and (block.classes:includes "cell" or block.classes:includes "code-with-filename")
+    local parts = within and block.content or pandoc.List { block }
+    local code, at = parts:find_if(is_annotated)
+    if code and list and list.t == "OrderedList" then
+      parts[at] = annotate(code, list)
+      if within then block.content = parts end
+      blocks[i] = within and block or parts[1]
+      blocks:remove(i + 1)
+    end
+  end
+  return blocks
+end
+
+local function CodeBlock(code)
+  for line in code.text:gmatch "[^\n]+" do
+    if annotation(line) then
+      problem(strip(line), "this line is annotated, and below its code there is no numbered list that says what about it")
+    end
+  end
+end
+
+-- The list of references that citeproc adds is an appendix: no part of the contents.
+local function Header(header)
+  if header.identifier == "bibliography" and header.level == 1 then
+    header.level, header.identifier = 2, "quarto-bibliography"
+    header.classes:insert "unlisted"
+  elseif header.identifier ~= "" and header.level > 1 and header.level < 5 then
+    local about = { class = "anchor", ["aria-label"] = "Link to this section" }
+    header.content:insert(pandoc.Link({}, "#" .. header.identifier, "", about))
+  end
+  return header
+end
+
+-- The page's own entry, as BibTeX and in words.
+local function Meta(meta)
+  if not meta.citation then return end
+  local all = pandoc.Cite({}, { pandoc.Citation("*", "NormalCitation") })
+  local own = pandoc.Pandoc({}, { references = { meta.citation }, nocite = { all }, csl = meta.csl, lang = meta.lang })
+  local bibtex = pandoc.write(own, "biblatex"):gsub("%s+$", "")
+  local function label(words) return pandoc.Div(pandoc.Plain(words), { class = "quarto-appendix-secondary-label" }) end
+  local entry = pandoc.utils.citeproc(own).blocks[1].content[1]
+  meta.citation = {
+    label "BibTeX citation:",
+    pandoc.CodeBlock(bibtex, { class = "bibtex" }),
+    label "For attribution, please cite this work as:",
+    pandoc.Div(entry.content, pandoc.Attr(entry.identifier, { "csl-entry" })),
+  }
+  return meta
+end
+
+return {
+  { traverse = "topdown", Blocks = Blocks, CodeBlock = CodeBlock, Header = Header },
+  { Meta = Meta },
+}
