@@ -1,8 +1,9 @@
-"""The mathematics font: STIX Two Math, cut down to the characters the pages use."""
+"""The mathematics font: STIX Two Math, cut down to the characters of the pages. Quarto runs this after a render."""
 
 import html
 import importlib.util
 import io
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,3 +34,15 @@ def subset(text: str) -> bytes:
     font.flavor = "woff2"
     font.save(result := io.BytesIO())
     return result.getvalue()
+
+
+def main() -> None:
+    """Write the font beside the style sheet that names it, where Quarto has copied that to."""
+    site = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"])
+    for tokens in site.glob("src/qmdsite/tokens.css"):
+        pages = (page.read_text(encoding="utf-8") for page in sorted(site.rglob("*.html")))
+        tokens.with_name("math.woff2").write_bytes(subset(characters(pages)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What only Quarto uses: it cannot run here, so these facts keep its files true to those that qmdsite uses."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+TOKENS = (ROOT / "src/qmdsite/tokens.css").read_text(encoding="utf-8")
+PAIRS = re.findall(r"light-dark\((#\w+), (#\w+)\)", TOKENS)
+COLOR = re.compile(r"^\$([\w-]+): (#\w+)", re.M)
+THEMES = {name: (ROOT / f"posts/{name}.scss").read_text(encoding="utf-8") for name in ("quarto", "dark")}
+
+
+def test_the_colours_of_quartos_themes_are_pairs_of_the_tokens():
+    light, dark = (dict(COLOR.findall(theme)) for theme in THEMES.values())
+    assert light.keys() == dark.keys()
+    assert {(light[name], dark[name]) for name in light} <= set(PAIRS)
+
+
+def test_the_cards_are_drawn_in_colours_of_the_tokens():
+    script = (ROOT / "posts/cards.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"#[0-9a-f]{6}", script)) <= {light for light, _ in PAIRS}
+
+
+def test_quartos_theme_uses_tokens_that_there_are():
+    used = set(re.findall(r"var\((--[\w-]+)\)", THEMES["quarto"]))
+    assert used <= {*re.findall(r"(--[\w-]+):", TOKENS), "--tone"}
+
+
+def run(script, **environment):
+    return subprocess.run(
+        [sys.executable, script], env=os.environ | environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_quarto_finds_the_mathematics_font_where_its_style_sheet_names_it(tmp_path):
+    folder = tmp_path / "src/qmdsite"
+    folder.mkdir(parents=True)
+    (folder / "tokens.css").write_text(TOKENS)
+    (tmp_path / "index.html").write_text("<math><mi>ℵ</mi></math>", encoding="utf-8")
+    result = run(ROOT / "src/qmdsite/font.py", QUARTO_PROJECT_OUTPUT_DIR=str(tmp_path))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    ttLib = pytest.importorskip("fontTools.ttLib")
+    assert ord("ℵ") in ttLib.TTFont(folder / "math.woff2").getBestCmap()
+
+
+def test_a_site_of_qmdsite_gets_no_second_font(tmp_path):
+    result = run(ROOT / "src/qmdsite/font.py", QUARTO_PROJECT_OUTPUT_DIR=str(tmp_path))
+    assert result.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def blog(tmp_path):
+    """Return a small project with the script that draws, and the fonts that it takes from the site."""
+    for name in ("posts/cards.py", "_quarto.yml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "src/qmdsite").mkdir(parents=True)
+    (tmp_path / "src/qmdsite/fonts").symlink_to(ROOT / "src/qmdsite/fonts")
+    (tmp_path / "index.qmd").write_text('---\ntitle: "Home"\ndescription: "All posts."\n---\n')
+    (tmp_path / "posts/one").mkdir()
+    (tmp_path / "posts/one/index.qmd").write_text('---\ntitle: "One"\ndescription: "The first."\n---\n')
+    return tmp_path
+
+
+def test_a_card_is_drawn_where_it_is_missing_or_its_page_says_something_else(blog):
+    home, one = blog / "posts/card.png", blog / "posts/one/card.png"
+    assert run(blog / "posts/cards.py").returncode == 0
+    with Image.open(one) as card:
+        assert card.size == (1200, 630)
+    assert one.stat().st_size < 40_000
+    before = one.read_bytes()
+    os.utime(home, (0, 0))
+    one.unlink()
+    run(blog / "posts/cards.py")
+    assert one.read_bytes() == before  # the same words, the same bytes
+    assert home.stat().st_mtime == 0  # left as it was
+    post = blog / "posts/one/index.qmd"
+    post.write_text(post.read_text().replace("The first", "The very first"))
+    run(blog / "posts/cards.py")
+    assert one.read_bytes() != before
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.glob("posts/*/index.qmd")), ids=lambda source: source.parent.name)
+def test_each_post_shows_its_card(source):
+    assert "\nimage: card.png\n" in source.read_text(encoding="utf-8").split("---\n")[1]
