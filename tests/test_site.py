@@ -548,7 +548,7 @@ def test_resources_are_not_what_is_hidden_private_or_the_site_itself(project: Pr
     project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: '*'"))
     for _ in range(2):
         assert project.render().status == 0
-        own = {"index.html", *(name for name in project.site() if name.startswith("site_libs/"))}
+        own = {"index.html", *(name for name in project.site() if name.startswith(("site_libs/", "pagefind/")))}
         assert project.site().keys() - own == {"a.txt", "data/b.txt", "index.qmd", "references.bib"}
 
 
@@ -1440,7 +1440,7 @@ def test_the_cache_keeps_only_what_the_last_render_used(project: Project) -> Non
     for number in range(2):
         project.page("index", cell(f"print('number', {number})"))
         assert project.render().status == 0
-        assert entries() == (1, 3)  # the page without outputs and with them, and the font
+        assert entries() == (1, 4)  # the page without outputs and with them, the font, and the index
 
 
 def test_without_an_exchange_in_one_step_two_renames_do_and_a_kill_between_them_is_mended(

@@ -18,8 +18,11 @@ EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool
 OPTIONS = {
     **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
+    "code-tools": {"source": {True}, "toggle": {False}, "caption": str},
     **{"fig-format": {"svg", "png", "retina"}, "fig-width": float, "fig-height": float},
     **dict.fromkeys(("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections"), object),
+    # The pages follow the reader's system.
+    "respect-user-color-scheme": {True},
 }
 SHARED = {
     **{"author": TEXTS, "lang": str, "bibliography": TEXTS, "csl": str, "link-citations": bool},
@@ -33,31 +36,45 @@ SHARED = {
 }
 ITEMS = [{"text": str, "href": str}]
 PROJECT = {
-    "project": {"type": {"website"}, "output-dir": str, "render": list, "resources": TEXTS, "post-render": TEXTS},
+    "project": {
+        "type": {"website"},
+        "output-dir": str,
+        "render": list,
+        "resources": TEXTS,
+        "pre-render": TEXTS,
+        "post-render": TEXTS,
+    },
     "website": {
         **{"title": str, "description": str, "page-navigation": bool, "page-footer": str, "sidebar": {False}},
-        **{"site-url": str, "repo-url": str},
+        **{"site-url": re.compile(r"https?://[\w.:-]+(/[\w.~/-]*)?"), "repo-url": str},
+        **dict.fromkeys(("search", "open-graph", "twitter-card", "llms-txt"), bool),
         **{"navbar": {"left": ITEMS, "right": ITEMS}},
-        # No search is written, and no feed: nothing on a page asks for these.
-        **dict.fromkeys(("search", "bread-crumbs"), object),
+        "bread-crumbs": object,
     },
     **SHARED,
 }
+FEED = {"type": {"full", "partial", "metadata"}, "items": int, "title": str, "description": str}
 LISTING = {
     **{"id": str, "contents": TEXTS, "sort": TEXTS, "type": {"default"}, "categories": bool, "fields": list},
-    **{"feed": {False}, "sort-ui": {False}, "filter-ui": {False}},
+    **{"feed": FEED, "sort-ui": {False}, "filter-ui": {False}},
 }
 PAGE = {
     **{"title": str, "subtitle": str, "description": str, "date": DATE, "date-modified": DATE, "categories": list},
-    **{"image": str, "image-alt": str, "order": int, "citation": {False}, "listing": LISTING},
+    **{"image": str, "image-alt": str, "order": int, "citation": bool, "listing": LISTING},
     **SHARED,
+}
+# What a folder may say for the pages in it; paths are written where they hold, on the page or in the project.
+FOLDER = {key: value for key, value in SHARED.items() if key not in ("bibliography", "csl", "css")} | {
+    "categories": PAGE["categories"],
+    "citation": PAGE["citation"],
+    "format": {"html": {key: value for key, value in OPTIONS.items() if key != "css"}, "ipynb": {"default"}},
 }
 CELL = {
     **{"label": re.compile(r"[\w:.-]+"), "code-fold": FOLD},
     **dict.fromkeys(("code-summary", "fig-cap", "fig-alt", "tbl-cap"), str),
     **EXECUTE,
 }
-DEFAULTS = [("format", "html"), ("html", "default")]  # Quarto's words for no options
+DEFAULTS = [("format", "html"), ("html", "default"), ("feed", "true")]  # Quarto's words for no options
 NAMES = {
     str: "text",
     bool: "true or false",
@@ -126,7 +143,8 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
                 complain(line, f"{name} is {value!r}, and may only be {' or '.join(allowed)}".replace('"', ""))
         elif isinstance(schema, re.Pattern):
             if not (isinstance(value, str) and schema.fullmatch(value)):
-                complain(line, f"{name} is {value!r}, and may only hold letters, digits and - _ . :")
+                what = "be an address: https://…" if "site-url" in name else "only hold letters, digits and - _ . :"
+                complain(line, f"{name} is {value!r}, and may {what}")
         elif not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
             complain(line, f"{name} is {value!r}, and must be {' or '.join(NAMES[kind] for kind in kinds)}")
         elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):

@@ -1,17 +1,39 @@
 """What the template shows around a page's body."""
 
 import datetime
+import math
 import os
 import re
+import struct
 from pathlib import PurePosixPath
 from typing import Any
 
 from qmdsite.citation import entry
 from qmdsite.convert import literal
-from qmdsite.project import FIELDS, Project, out, texts
+from qmdsite.project import FIELDS, NOT_FOUND, Project, out, texts
 from qmdsite.source import Page
 
 LIBS = "site_libs/qmdsite"
+
+
+def reading_time(page: Page) -> str:
+    """Return how long a page takes to read, as Quarto's listings count it: 200 words of source a minute."""
+    words = sum(len((part if isinstance(part, str) else part.code).split()) for part in page.parts)
+    return f"{max(1, math.ceil(words / 200))} min read"
+
+
+def social(project: Project, page: Page) -> dict[str, Any]:
+    """Return what a page's preview on other sites shows, by the names that the template gives to Open Graph's."""
+    meta: dict[str, Any] = {name: project.website.get(name, False) for name in ("open-graph", "twitter-card")}
+    meta["og-type"] = "article" if "date" in page.meta else "website"
+    if name := page.meta.get("image"):
+        path = os.path.normpath(PurePosixPath(page.path).parent / name)
+        file = project.root / path
+        meta["image"] = {"address": literal(project.address(path)), "alt": literal(page.meta.get("image-alt", ""))}
+        if file.suffix == ".png" and file.is_file():
+            width, height = struct.unpack(">II", file.read_bytes()[16:24])
+            meta["image"] |= {"width": str(width), "height": str(height)}
+    return meta
 
 
 def context(project: Project, page: Page) -> dict[str, Any]:
@@ -42,14 +64,15 @@ def context(project: Project, page: Page) -> dict[str, Any]:
         names = each.meta.get("categories", [])
         about["categories"] = [link(literal(name), f"{home}#category={name}") for name in names]
         about |= {key: each.meta[key] for key in ("title", "subtitle", "description") if key in each.meta}
-        return about | {key: date(each, key) for key in ("date", "date-modified") if key in each.meta}
+        about |= {key: date(each, key) for key in ("date", "date-modified") if key in each.meta}
+        return about | ({"reading-time": reading_time(each)} if "date" in each.meta else {})
 
     options, website = page.options, project.website
     brand = literal(website.get("title", ""))
     order = next(iter(project.listings.values()), [])
     meta = shown(page) | {
         "lang": options.get("lang", "en"),
-        "description-meta": literal(page.meta.get("description", website.get("description", ""))),
+        "description-meta": page.meta.get("description", website.get("description", "")),
         "site-title": brand,
         "brand": link(brand, "index.qmd", "{.brand}") if "index.qmd" in project.pages else f"[{brand}]{{.brand}}",
         "libs": literal(relative(LIBS)),
@@ -59,11 +82,21 @@ def context(project: Project, page: Page) -> dict[str, Any]:
         "number-sections": options.get("number-sections", False),
         "link-citations": options.get("link-citations", True),
         "reference-section-title": "References",
+        "search": website.get("search", True),
     }
     if "ipynb" in options.get("format", {}):
         meta["notebook"] = link("Download as notebook", out(page.path, ".ipynb"), "{download=''}")
-    if "site-url" in website:
-        meta["address"] = literal(f"{website['site-url'].rstrip('/')}/{out(page.path)}")
+    if tools := options.get("code-tools"):
+        if set(tools) < {"source", "toggle"}:
+            words = "of code-tools only the source is supported; write 'source: true' and 'toggle: false' under it"
+            project.problems.append(page.problem("code-tools", words))
+        meta["source"] = link(literal(tools.get("caption", "Source")), page.path, "{.source}")
+    if "site-url" in website and page.path != NOT_FOUND:
+        meta["address"] = literal(project.address(out(page.path)))
+        meta |= social(project, page)
+    for feed in project.listings if page.path in project.listings or page in order else ():
+        if "feed" in project.pages[feed].meta["listing"]:
+            meta["feed"] = literal(relative(out(feed, ".xml")))
     if options.get("citation"):
         meta["citation"] = entry(project, page)
     for side, items in website.get("navbar", {}).items():

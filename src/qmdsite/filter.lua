@@ -96,6 +96,9 @@ local function Pandoc(doc)
   doc.blocks:walk { Code = code, CodeBlock = code, Math = math }
   for _, font in pairs(uses) do fonts:insert(font) end
   doc.meta.fonts = fonts
+  if doc.meta["description-meta"] then
+    doc.meta["description-meta"] = pandoc.utils.stringify(doc.meta["description-meta"])
+  end
   return doc
 end
 
@@ -204,7 +207,7 @@ local function Image(image)
 end
 
 local function Link(link)
-  if not link.target:match "^%a[%w+.-]*:" then link.target = link.target:gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#") end
+  if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then link.target = link.target:gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#") end
   return link
 end
 

@@ -11,9 +11,10 @@ from qmdsite.project import Project, files_of, out, texts
 from qmdsite.source import Page
 
 
-def link(project: Project, files: dict[str, bytes]) -> list[Problem]:
-    """Add the project's files that pages show or link to, and return what leads nowhere."""
+def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict[str, set[str]]]:
+    """Add the project's files that pages show or link to; return what leads nowhere, and who links to other sites."""
     problems: list[Problem] = []
+    elsewhere: dict[str, set[str]] = {}
 
     def take(name: str) -> bool:
         if not name.startswith(("..", "/")) and name not in files and (project.root / name).is_file():
@@ -38,7 +39,7 @@ def link(project: Project, files: dict[str, bytes]) -> list[Problem]:
         if here not in sources and (project.root / here).is_file():
             continue  # the project's own file, copied as it is
         page = sources.get(here, Page(here))
-        text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
+        text = r"<link rel=.canonical[^>]*>|<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
         body = re.sub(text, r"\1", pages[here], flags=re.S)
         links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
         for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
@@ -48,6 +49,8 @@ def link(project: Project, files: dict[str, bytes]) -> list[Problem]:
                 if tag != "a" and not link.startswith("data:"):
                     words = f"'{link}' is on another host, which a page may link to and not load from"
                     problems.append(page.problem(link, words))
+                elif tag == "a":
+                    elsewhere.setdefault(html.unescape(link), set()).add(here)
                 continue
             name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
             name = f"{name}/index.html" if f"{name}/index.html" in pages else name
@@ -60,4 +63,4 @@ def link(project: Project, files: dict[str, bytes]) -> list[Problem]:
             elif name in ids and fragment and fragment not in ids[name] and "category=" not in fragment:
                 words = f"'#{fragment}' leads nowhere: {name} has no such place"
                 problems.append(page.problem(fragment, words))
-    return problems
+    return problems, elsewhere

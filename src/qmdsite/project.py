@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from qmdsite import config, source
 from qmdsite.notebook import Package
@@ -15,6 +16,8 @@ from qmdsite.source import Page
 HERE = Path(__file__).parent
 
 FIELDS = ("title", "date", "author", "description", "categories")
+ALL_FIELDS = (*FIELDS, "reading-time")
+NOT_FOUND = "404.qmd"  # shown at any address that there is not
 
 
 def out(path: str, suffix: str = ".html") -> str:
@@ -61,12 +64,13 @@ class Project:
         if self.output.is_symlink() or (self.output.exists() and not self.output.is_dir()):
             words = "the site is to be written here, and this is no folder; move it"
             self.problems.append(Problem(str(self.output.relative_to(self.root)), 1, words))
-        self.scripts = texts(self.project.get("post-render"))
-        for name in self.scripts:
+        self.scripts = {when: texts(self.project.get(when)) for when in ("pre-render", "post-render")}
+        for when, name in [(when, name) for when, names in self.scripts.items() for name in names]:
             if not name.endswith(".py") or not (self.root / name).is_file():
-                words = f"project.post-render is '{name}', and must be the path of a Python script, such as finish.py"
+                words = f"project.{when} is '{name}', and must be the path of a Python script, such as finish.py"
                 self.problems.append(self.file.problem(name, words))
         self.package = Package.read(self.root, self.problems)
+        self.folders: dict[str, dict[str, Any]] = {}
         self.pages: dict[str, Page] = {}
         self.listings: dict[str, list[Page]] = {}
         self.judge()
@@ -77,21 +81,42 @@ class Project:
             raise BadInput(self.problems)
 
     def read(self) -> None:
-        """Find and read the pages, and put the listings in order."""
-        shared = config.flat({key: value for key, value in self.settings.items() if key in config.SHARED})
+        """Read the pages, and put the listings in order."""
+        self.pages = {name: source.load(self.root, name, self.inherited(name), self.problems) for name in self.names()}
+        if not self.pages:
+            self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
+        self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
+        self.judge()
+
+    def names(self) -> list[str]:
+        """Return the paths of the pages."""
         named: set[Path] = set()
         for pattern in self.project.get("render", []):
             named |= (found := self.glob(pattern))
             if not found:
                 self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
-        for file in files_of(self.root):
-            name = str(file.relative_to(self.root))
-            if file.suffix == ".qmd" and (not named or file in named) and not re.search(r"(^|/)_", name):
-                self.pages[name] = source.load(self.root, name, shared, self.problems)
-        if not self.pages:
-            self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
-        self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
-        self.judge()
+        files = [file for file in files_of(self.root) if file.suffix == ".qmd" and (not named or file in named)]
+        names = [str(file.relative_to(self.root)) for file in files]
+        return [name for name in names if not re.search(r"(^|/)_", name)]
+
+    def inherited(self, name: str) -> dict[str, Any]:
+        """Return the options that a page has from the project and from its folders, the nearest last."""
+        settings = {key: value for key, value in self.settings.items() if key in config.SHARED}
+        options, form = config.flat(settings), settings.get("format", {})
+        for folder in reversed(PurePosixPath(name).parents):
+            own = self.folder(str(folder / "_metadata.yml"))
+            form = form | own.get("format", {})
+            options |= config.flat(own) | {"format": form}
+        return options
+
+    def folder(self, name: str) -> dict[str, Any]:
+        """Return what a folder's metadata says, read once."""
+        if name not in self.folders:
+            exists = (self.root / name).is_file()
+            lines = source.read_lines(self.root, name, self.problems) if exists else []
+            text = "\n".join(line.text for line in lines)
+            self.folders[name] = config.read(text, config.FOLDER, name, 1, self.problems)
+        return self.folders[name]
 
     def glob(self, pattern: str) -> set[Path]:
         """Return what in the project has a path like this."""
@@ -99,18 +124,37 @@ class Project:
             return {path for path in self.root.glob(pattern) if path.resolve().is_relative_to(self.root)}
         return set()
 
+    def address(self, name: str) -> str:
+        """Return the address at which a file of the site is published."""
+        return f"{self.website['site-url'].rstrip('/')}/{quote(name)}"
+
+    @property
+    def public(self) -> list[Page]:
+        """The pages that are listed, found and counted: all but the one for what is not found."""
+        return [page for page in self.pages.values() if page.path != NOT_FOUND]
+
+    @property
+    def reading_order(self) -> list[Page]:
+        """The public pages: those at the top of the project, what is listed in its order, and the others."""
+        top = [page for page in self.public if "/" not in page.path]
+        listed = [page for pages in self.listings.values() for page in pages]
+        return list({page.path: page for page in [*top, *listed, *self.public]}.values())
+
     def listing(self, page: Page) -> list[Page]:
         """Return the pages that a page's listing lists, in its order."""
         wanted, folder, items = page.meta["listing"], PurePosixPath(page.path).parent, list[Page]()
         for pattern in texts(wanted.get("contents")):
             base = folder / pattern
-            others = [(each, PurePosixPath(each.path)) for each in self.pages.values() if each not in (page, *items)]
+            others = [(each, PurePosixPath(each.path)) for each in self.public if each not in (page, *items)]
             found = [each for each, path in others if base in path.parents or path.match(str(base))]
             if not found:
                 self.problems.append(page.problem("contents", f"the listing's contents '{pattern}' match no page"))
             items += found
-        for name in set(wanted.get("fields", FIELDS)) - set(FIELDS):
-            words = f"the listing field '{name}' is not supported; there are {', '.join(FIELDS)}"
+        if "feed" in wanted and not {"site-url", "title"} <= self.website.keys():
+            words = "a feed needs the title and the address of the site: 'title' and 'site-url' under 'website'"
+            self.problems.append(page.problem("feed", words))
+        for name in set(wanted.get("fields", FIELDS)) - set(ALL_FIELDS):
+            words = f"the listing field '{name}' is not supported; there are {', '.join(ALL_FIELDS)}"
             self.problems.append(page.problem(name, words))
         for rule in reversed(texts(wanted.get("sort"))):
             name, _, direction = rule.partition(" ")

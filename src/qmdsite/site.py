@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,8 @@ from qmdsite.links import link
 from qmdsite.notebook import Notebook
 from qmdsite.problem import BadInput, FailedCell
 from qmdsite.project import Project, out, texts
+from qmdsite.publish import publish, rebase
+from qmdsite.search import index
 from qmdsite.source import Page
 
 
@@ -64,22 +66,30 @@ class Site(Project):
         """Render the project; the old site stands until the new one is complete."""
         started = time.time()
         with self.locked():
+            self.run("pre-render", {"INPUT": self.names()})
             self.read()
             executor = Executor(self.root, self.output, self.sockets, self.runs)
             kept = {page.path: executor.kept(page) for page in self.pages.values()}
             files = self.build(executor, kept)
             files |= self.assets(files)
-            problems = link(self, files)
-            if self.scripts:
-                self.judge()  # of links only what scripts leave is judged
+            if self.scripts["post-render"]:
+                link(self, files)  # what pages show is there for the scripts; of links only what they leave is judged
+                self.judge()
                 files = self.post_render(files)
-                problems = link(self, files)
+            files |= publish(self, files, self.htmls)
+            problems, elsewhere = link(self, files)
             self.problems += problems
             self.judge()
+            if self.website.get("search", True):
+                files |= index(self.public, files, self.htmls)
+            rebase(self, files)
             self.write(files)
             self.runs.prune()
             self.htmls.prune()
         ran = sum(outputs is None for outputs in kept.values())
+        listed = self.work / "links.txt"
+        listed.write_text("".join(f"{each}\t{' '.join(sorted(elsewhere[each]))}\n" for each in sorted(elsewhere)))
+        print(f"{len(elsewhere)} links to other sites, listed in {listed.relative_to(self.root)}", flush=True)
         print(f"{self.output.name}: {len(kept)} pages, {ran} executed, {time.time() - started:.1f} s", flush=True)
 
     def build(self, executor: Executor, kept: dict[str, Outputs | None]) -> dict[str, bytes]:
@@ -157,16 +167,19 @@ class Site(Project):
 
     def post_render(self, files: dict[str, bytes]) -> dict[str, bytes]:
         """Return the site's files as the project's scripts leave them."""
-        new = self.new
-        _write(new, files)
+        _write(self.new, files)
         made = [name for path in self.pages for name in (out(path), out(path, ".ipynb")) if name in files]
-        pages = [str((new / name).relative_to(self.root)) for name in made]
+        self.run("post-render", {"OUTPUT": [str((self.new / name).relative_to(self.root)) for name in made]}, made)
+        return {str(path.relative_to(self.new)): path.read_bytes() for path in self.new.rglob("*") if path.is_file()}
+
+    def run(self, when: str, files: dict[str, list[str]], made: Iterable[str] = ()) -> None:
+        """Run the project's scripts of one kind, with what Quarto tells them; what was made must still be there."""
         environment = {
             **os.environ,
-            **{"QUARTO_PROJECT_RENDER_ALL": "1", "QUARTO_PROJECT_OUTPUT_DIR": str(new), "PYTHONHASHSEED": "0"},
-            **{"QUARTO_PROJECT_OUTPUT_FILES": "\n".join(pages)},
+            **{"QUARTO_PROJECT_RENDER_ALL": "1", "QUARTO_PROJECT_OUTPUT_DIR": str(self.new), "PYTHONHASHSEED": "0"},
+            **{f"QUARTO_PROJECT_{kind}_FILES": "\n".join(names) for kind, names in files.items()},
         }
-        for name in self.scripts:
+        for name in self.scripts[when]:
             command = [sys.executable, name]
             ran = subprocess.run(command, cwd=self.root, env=environment, stderr=subprocess.PIPE)
             said = ran.stderr.decode(errors="replace")
@@ -175,9 +188,8 @@ class Site(Project):
                 how = f"status {status}" if status > 0 else f"signal {-status}"
                 raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed with {how}\n{said}".rstrip())
             print(said, end="", file=sys.stderr, flush=True)
-            if lost := [page for page in made if not (new / page).is_file()]:
+            if lost := [page for page in made if not (self.new / page).is_file()]:
                 raise FailedCell(f"{name}:1: the script took away a page of the site: {', '.join(lost)}")
-        return {str(path.relative_to(new)): path.read_bytes() for path in sorted(new.rglob("*")) if path.is_file()}
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write the whole site beside the old one and exchange the two."""

@@ -1,0 +1,97 @@
+"""What is made from finished pages for those who come from elsewhere: feeds, a map of the site, and plain texts."""
+
+import re
+import subprocess
+from xml.etree import ElementTree as ET
+
+import pypandoc
+
+from qmdsite.cache import Cache, digest
+from qmdsite.feed import feed
+from qmdsite.markup import main, tex, words, written
+from qmdsite.problem import FailedCell
+from qmdsite.project import NOT_FOUND, Project, out
+
+MARKDOWN = ["--from=html", "--to=gfm-raw_html-tex_math_gfm+tex_math_dollars", "--wrap=none"]
+
+
+def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
+    """Return the files that the settings ask for beside the pages."""
+    lists = [project.pages[path] for path in project.listings if "feed" in project.pages[path].meta["listing"]]
+    made = {out(page.path, ".xml"): feed(project, page, files) for page in lists}
+    if "site-url" in project.website:
+        made["sitemap.xml"] = sitemap(project)
+    if project.website.get("llms-txt"):
+        pages = {out(page.path): plain(files[out(page.path)], cache) for page in project.reading_order}
+        made |= {out(path, ".llms.md"): text for path, text in pages.items()}
+        made["llms.txt"] = contents(project, files)
+    return made
+
+
+def sitemap(project: Project) -> bytes:
+    """Return the list of the site's pages that search engines read."""
+    root = ET.Element("urlset", xmlns="http://www.sitemaps.org/schemas/sitemap/0.9")
+    for page in project.reading_order:
+        entry = ET.SubElement(root, "url")
+        ET.SubElement(entry, "loc").text = project.address(out(page.path))
+        if date := page.meta.get("date-modified", page.meta.get("date")):
+            ET.SubElement(entry, "lastmod").text = str(date)[:10]
+    ET.indent(root)
+    xml: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml
+
+
+def contents(project: Project, files: dict[str, bytes]) -> bytes:
+    """Return llms.txt: what the site is, and where its pages are as Markdown, in reading order."""
+    website, lines = project.website, []
+    for page in project.reading_order:
+        _, content = main(files[out(page.path)])
+        name = out(page.path, ".llms.md")
+        address = project.address(name) if "site-url" in website else name
+        about = "".join(f": {words(each)}" for each in content.xpath(".//*[@class='description']"))
+        lines.append(f"- [{words(content.xpath('.//h1')[0])}]({address}){about}\n")
+    about = f"\n> {website['description']}\n" if "description" in website else ""
+    return f"# {website.get('title', 'Pages')}\n{about}\n## Pages\n\n{''.join(lines)}".encode()
+
+
+def plain(page: bytes, cache: Cache) -> bytes:
+    """Return a page's text and outputs as Markdown."""
+    _, content = main(page)
+    for element in content.xpath(".//header/div[@class='about']"):
+        element.drop_tree()
+    for formula in content.xpath(".//math"):
+        # In this form pandoc reads a formula as it was written.
+        source, mode = tex(formula).strip(), "; mode=display" if formula.get("display") == "block" else ""
+        for number in formula.xpath("../following-sibling::a[@class='equation-number']") if mode else ():
+            source += f" \\tag{{{number.text.strip('()')}}}"
+            number.drop_tree()
+        formula.clear(keep_tail=True)
+        formula.tag, formula.text = "script", source
+        formula.set("type", f"math/tex{mode}")
+    for code in content.xpath(".//pre"):
+        lines, names = code.text_content(), code.get("class", "").replace("sourceCode", "").split()
+        code.clear(keep_tail=True)
+        code.text = lines
+        if names:
+            code.set("class", names[0])
+    for link in content.xpath(".//a[@href]"):
+        if not re.match(r"[a-z][a-z0-9+.-]*:", link.get("href")):
+            link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
+    html = written(content).encode()
+    key = digest(html, *MARKDOWN)
+    made = cache.get(key)
+    if made is None:
+        ran = subprocess.run([pypandoc.get_pandoc_path(), *MARKDOWN], input=html, capture_output=True)
+        if ran.returncode:
+            raise FailedCell(f"pandoc failed to make Markdown of a page:\n{ran.stderr.decode()}".rstrip())
+        made = ran.stdout
+        cache.put(key, made)
+    return made
+
+
+def rebase(project: Project, files: dict[str, bytes]) -> None:
+    """Write the links of the page for what is not found from the root of the host: it is shown at any address."""
+    if NOT_FOUND in project.pages:
+        base = re.sub(r"https?://[^/]*", "", project.website.get("site-url", "")).rstrip("/")
+        name, relative = out(NOT_FOUND), r"""(<[^>]*\s(?:href|src)=["'])(?![a-z][a-z0-9+.-]*:|[/#])"""
+        files[name] = re.sub(relative, rf"\g<1>{base}/", files[name].decode()).encode()

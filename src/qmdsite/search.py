@@ -1,0 +1,50 @@
+"""The index that the pages' search asks, made by pagefind."""
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from qmdsite.cache import Cache, digest
+from qmdsite.markup import main, written
+from qmdsite.problem import FailedCell
+from qmdsite.project import out
+from qmdsite.source import Page
+
+# Of what pagefind writes, all but the dialogs that it offers: pages have their own.
+NEEDED = ("pagefind.js", "pagefind-worker.js", "pagefind-entry.json", "*.pf_meta", "wasm.*", "fragment/*", "index/*")
+
+
+def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
+    """Return the files of the index over the text of the pages."""
+    texts = {out(page.path): text(files[out(page.path)]) for page in pages}
+    versions = metadata.version("pagefind"), Path(__file__).read_bytes()
+    key = digest(*versions, *(part for each in texts.items() for part in each))
+    made = cache.get(key)
+    if made is None:
+        with tempfile.TemporaryDirectory() as folder:
+            site, target = Path(folder, "site"), Path(folder, "pagefind")
+            for name, data in texts.items():
+                (site / name).parent.mkdir(parents=True, exist_ok=True)
+                (site / name).write_bytes(data)
+            command = [sys.executable, "-m", "pagefind", "--site", str(site), "--output-path", str(target)]
+            ran = subprocess.run(command, capture_output=True, text=True)
+            if ran.returncode:
+                said = f"{ran.stdout}{ran.stderr}".rstrip()
+                raise FailedCell(f"pagefind, which makes the index that the search asks, failed:\n{said}")
+            found = sorted(file for pattern in NEEDED for file in target.glob(pattern))
+            contents = {str(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode() for file in found}
+        made = json.dumps(contents).encode()
+        cache.put(key, made)
+    return {name: base64.b64decode(data) for name, data in json.loads(made).items()}
+
+
+def text(page: bytes) -> bytes:
+    """Return a page with what is worth finding: prose, code, and formulas within a line, but without their TeX."""
+    root, content = main(page)
+    for element in content.xpath('.//math[@display="block"] | .//annotation | .//*[@class="equation-number"]'):
+        element.drop_tree()
+    return written(root).encode()
