@@ -96,7 +96,8 @@ class Composition:
         if sum("data" in output for output in outputs) != 1 and cell.runs and not self.dry:
             self.complain(cell, f"has a caption or a numbered label, so it must show one result, not {len(outputs)}")
         content = shown + (div(".cell-caption", caption) if caption else "")
-        outer, inner = (f"#cell-{label} ", f"#{label} ") if label else ("", "")
+        inner = f"#{label} " if label else ""
+        outer = f"#cell-{label} " if label.startswith("fig-") else ""
         return div(f"{outer}.cell", code + div(f"{inner}.cell-float", content))
 
     def code(self, cell: Cell) -> str:
