@@ -72,7 +72,9 @@ function copying() {
   for (const block of document.querySelectorAll("div.sourceCode")) {
     const button = make("button", { type: "button", className: "copy", ariaLive: "polite" }, "Copy");
     button.onclick = async () => {
-      await navigator.clipboard.writeText(block.querySelector("code").textContent);
+      const code = block.querySelector("code").cloneNode(true);
+      for (const mark of code.querySelectorAll(".code-annotation")) mark.remove();
+      await navigator.clipboard.writeText(code.textContent);
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 1500);
     };
