@@ -67,6 +67,7 @@ PAGE = {
 FOLDER = {key: value for key, value in SHARED.items() if key not in ("bibliography", "csl", "css")} | {
     "categories": PAGE["categories"],
     "citation": PAGE["citation"],
+    "image-alt": PAGE["image-alt"],
     "format": {"html": {key: value for key, value in OPTIONS.items() if key != "css"}, "ipynb": {"default"}},
 }
 CELL = {
