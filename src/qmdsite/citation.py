@@ -23,8 +23,10 @@ def entry(project: Project, page: Page) -> dict[str, Any]:
         "id": f"{family}{date[:4]}",
         "type": "webpage",
         "title": page.meta["title"],
-        "author": [{"given": literal(given), "family": literal(family)} for given, _, family in names],
-        "issued": date,
+        "author": [
+            {"family": literal(last)} | ({"given": literal(first)} if first else {}) for first, _, last in names
+        ],
+        **({"issued": date} if date else {}),
         "url": literal(re.sub(r"/index\.html$", "/", f"{site.rstrip('/')}/{out(page.path)}")),
         "language": page.options.get("lang", "en"),
     }
