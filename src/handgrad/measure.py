@@ -50,7 +50,7 @@ class Comparison:
         return own / fastest if fastest else math.inf
 
     def _repr_markdown_(self) -> str:
-        head = "| | Median time | Ratio to fastest | Peak memory |\n|:--|--:|--:|--:|"
+        head = "| Function | Median time | Ratio to fastest | Peak memory |\n|:--|--:|--:|--:|"
         return "\n".join([head, *(self._row(name, cost) for name, cost in self.costs.items())])
 
     # Plain text stands beside the table in a saved notebook, and has its times marked too.

@@ -67,6 +67,17 @@ function contents() {
   for (const section of links.keys()) if (section) observer.observe(section);
 }
 
+// A box that scrolls sideways can be reached, and so scrolled, with the keyboard.
+function scrolling() {
+  const observer = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const box of document.querySelectorAll("main :is(div, pre)")) if (getComputedStyle(box).overflowX === "auto") observer.observe(box);
+}
+
 function copying() {
   if (!navigator.clipboard) return;
   for (const block of document.querySelectorAll("div.sourceCode")) {
@@ -174,5 +185,5 @@ function search() {
 }
 
 addEventListener("DOMContentLoaded", () => {
-  for (const part of [theme, categories, contents, copying, previews, search]) part();
+  for (const part of [theme, categories, contents, scrolling, copying, previews, search]) part();
 });
