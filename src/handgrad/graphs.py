@@ -12,7 +12,7 @@ from handgrad.layer import Layer
 
 # In pixels. Letters of a monospaced font are 0.6 of its size wide, in some a little more.
 SIZE, LETTER, LINE = 15, 9.2, 25
-ARROW, GAP, LANE, SPACE = 26, 6, 15, 50
+ARROW, GAP, LANE, SPACE = 26, 8, 15, 50
 LINES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
 
 
