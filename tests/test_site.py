@@ -296,7 +296,12 @@ def test_options_hide_what_they_name(tour: Project) -> None:
         "<title>One &amp; only – Small &amp; plain</title>",
         '<meta name="description" content="The first">',
         '<a href="../two/index.html" rel="next">Two in (0, 1]</a>',
-        '<h2 class="unnumbered">References</h2>',
+        '<section id="quarto-bibliography"',
+        '<h2 class="unnumbered unlisted">References</h2>',
+        'Inner<a href="#sec-inner" class="anchor" aria-label="Link to this section"></a></h3>',
+        '<a href="#fig-dot" class="quarto-xref">Figure 1</a>: A <em>dot</em>',
+        '<a href="#tbl-cell" class="quarto-xref">Table 2</a>: From a cell',
+        '<a href="#thm-chain" class="quarto-xref">Theorem 1</a> (Chain rule)',
     ],
 )
 def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
@@ -315,6 +320,48 @@ def test_a_page_carries_the_ids_and_links(tour: Project, markup: str) -> None:
 )
 def test_blocks_read_as_quarto_words_them(tour: Project, words: str) -> None:
     assert words in plain(tour.html("posts/two/index"))
+
+
+def test_annotated_code_is_explained_below_it_by_number(project: Project) -> None:
+    listed = "\n1. The *first*.\n2. The second, and $x$.\n\n"
+    shown = cell("a = 1  # <1>\nprint(a)  # <2>", "code-fold: true")
+    body = f"```python\na = 1    # <1>\nb = 2\nc = 3 # <2>\n```\n{listed}{shown}{listed}"
+    project.page(
+        "index", f"{body}```{{.python filename=a.py}}\nd = 4  # <1>\n```\n\n1. Named.\n\nThen\n\n1. no note.\n"
+    )
+    assert project.render().err == ""
+    page = project.html("index")
+    assert "# &lt;" not in page
+    text = plain(page)
+    assert "1a = 1 b = 2 2c = 3 1 The first. 2 The second, and x. Code 1a = 1 2print(a) 1 The first." in text
+    assert re.search(r"2 The second, and x\. +1 a\.py 1d = 4 1 Named\. Then no note\.", text)
+    marks = re.findall(r'<a class="code-annotation" href="#(.*?)">(\d)</a>', page)
+    assert [number for _, number in marks] == ["1", "2", "1", "2", "1"]
+    assert all(f'<dt><span id="{place}">{number}</span></dt>' in page for place, number in marks)
+
+
+@pytest.mark.parametrize(
+    ("front", "bibtex", "words"),
+    [
+        (
+            "author: Ada Lovelace\ndate: 2026-01-04",
+            "@online{lovelace2026, author = {Lovelace, Ada}, title = {On \\emph{It}}, date = {2026-01-04}, url = ",
+            "Lovelace, Ada. 2026. “On It.” January 4. https://y.org/b/a_b/.",
+        ),
+        (
+            "author: [A. B. Of, The It]",
+            "@online{of, author = {Of, A. B. and It, The}, title = {On \\emph{It}}, url = ",
+            "Of, A. B., and The It. n.d. “On It.” https://y.org/b/a_b/.",
+        ),
+    ],
+)
+def test_a_page_says_how_it_is_cited(project: Project, front: str, bibtex: str, words: str) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("website:\n", "website:\n  site-url: https://y.org/b/\n"))
+    project.write("a_b/index.qmd", f"---\ntitle: On *it*\ncitation: true\n{front}\n---\n\nWords.[^n]\n\n[^n]: Note.\n")
+    assert project.render().err == ""
+    text = plain(project.html("a_b/index")).partition("Footnotes")[2]
+    assert f"Citation BibTeX citation: {bibtex}{{https://y.org/b/a_b/}}, langid = {{en}} }}" in text
+    assert f"For attribution, please cite this work as: {words}" in text
 
 
 def test_links_between_sources_become_links_between_pages(tour: Project) -> None:
@@ -425,7 +472,12 @@ BAD = [
     (PAGE + "a\n\n<div>\nb\n\nc\n", 7, "pandoc says: Div unclosed, closing implicitly"),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
-    (PAGE + "```python\nx = 1  # <1>\n```\n", 6, "code annotations are not supported"),
+    (PAGE + "```python\nx = 1  # <1>\n```\n\nOne\n", 6, "below its code there is no numbered list"),
+    (PAGE + cell("x = 1\ny = 1  # <1>") + "One\n", 7, "below its code there is no numbered list"),
+    (PAGE + "```python\nx = 1  # <1>\ny = 1  # <2>\n```\n\n1. One\n", 7, "the list below this code has no item 2"),
+    (PAGE + "```python\nx = 1  # <1>\n```\n\n1. One\n2. Two\n", 6, "no line of this code is marked # <2>"),
+    ("---\ntitle: t\nauthor: A\ncitation: true\n---\n", 4, "needs an address: add 'site-url: …' to 'website'"),
+    ("---\ntitle: t\ncitation: true\n---\n", 3, "needs an author: add 'author: …' to the page, and an address"),
     (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 7, "closes nothing"),
     (PAGE + cell("display({'image/svg+xml': '<svg/>'}, raw=True)"), 5, "shows a figure and has no 'fig-alt'"),
     ("---\ntitle: t\nfig-width: wide\n---\n", 3, "fig-width is 'wide', and must be a number"),

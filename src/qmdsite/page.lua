@@ -12,15 +12,20 @@ local function is_annotated(block) return block.t == "CodeBlock" and (block.text
 -- Code with a mark at each annotated line, which leads to its item of the list.
 local function annotate(code, list)
   annotated = annotated + 1
-  local id, lines, marks, notes = "annotated-cell-" .. annotated, pandoc.List(), {}, pandoc.List()
+  local id, lines, marks, marked, notes = "annotated-cell-" .. annotated, {}, {}, {}, pandoc.List()
   local function item(number) return id .. "-note-" .. number end
   for line in (code.text .. "\n"):gmatch "(.-)\n" do
     local text, number = annotation(line)
-    lines:insert(text or line)
-    marks[tostring(#lines)] = number
+    table.insert(lines, text or line)
+    marks[tostring(#lines)], marked[tonumber(number) or 0] = number, true
     if number and not list.content[number - list.start + 1] then
       problem(strip(line), "the list below this code has no item " .. number)
     end
+  end
+  for i, blocks in ipairs(list.content) do
+    local number = list.start + i - 1
+    if not marked[number] then problem(code.text:match "[^\n]+", "no line of this code is marked # <" .. number .. ">") end
+    notes:insert { { pandoc.Span(tostring(number), { id = item(number) }) }, { blocks } }
   end
   code.text, code.identifier = table.concat(lines, "\n"), id
   local written = pandoc.write(pandoc.Pandoc { code }, "html")
@@ -28,10 +33,6 @@ local function annotate(code, list)
     local number = marks[line]
     return number and ('<a class="code-annotation" href="#%s">%s</a>'):format(item(number), number)
   end)
-  for i, blocks in ipairs(list.content) do
-    local number = tostring(list.start + i - 1)
-    notes:insert { { pandoc.Span(number, { id = item(number) }) }, { blocks } }
-  end
   return pandoc.Div({ pandoc.RawBlock("html", written), pandoc.DefinitionList(notes) }, { class = "annotated" })
 end
 
