@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
 from PIL import Image
 
@@ -89,3 +90,14 @@ def test_a_card_is_drawn_where_it_is_missing_or_its_page_says_something_else(blo
 @pytest.mark.parametrize("source", sorted(ROOT.glob("posts/*/index.qmd")), ids=lambda source: source.parent.name)
 def test_each_post_shows_its_card(source):
     assert "\nimage: card.png\n" in source.read_text(encoding="utf-8").split("---\n")[1]
+
+
+def test_the_workflow_puts_the_address_of_the_published_site_into_the_settings(tmp_path):
+    workflow = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text())
+    (step,) = [step for step in workflow["jobs"]["build"]["steps"] if "ADDRESS" in step.get("env", {})]
+    settings = tmp_path / "_quarto.yml"
+    settings.write_text((ROOT / "_quarto.yml").read_text())
+    before = yaml.safe_load(settings.read_text())
+    address = "https://someone.example/blog"
+    subprocess.run(["bash", "-c", step["run"]], cwd=tmp_path, env=os.environ | {"ADDRESS": address}, check=True)
+    assert yaml.safe_load(settings.read_text()) == before | {"website": before["website"] | {"site-url": address}}
