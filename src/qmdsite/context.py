@@ -29,7 +29,10 @@ def social(project: Project, page: Page) -> dict[str, Any]:
     if name := page.meta.get("image"):
         path = os.path.normpath(PurePosixPath(page.path).parent / name)
         file = project.root / path
-        meta["image"] = {"address": literal(project.address(path)), "alt": literal(page.meta.get("image-alt", ""))}
+        meta |= {
+            "image": {"address": literal(project.address(path))},
+            "image-alt": literal(page.meta.get("image-alt", "")),
+        }
         if file.suffix == ".png" and file.is_file():
             width, height = struct.unpack(">II", file.read_bytes()[16:24])
             meta["image"] |= {"width": str(width), "height": str(height)}

@@ -81,6 +81,12 @@ local function enumerate(element)
   return element
 end
 
+-- The template puts texts into attributes, where a quotation mark would end them.
+local function attribute(text)
+  local escapes = { ["&"] = "&amp;", ["<"] = "&lt;", ['"'] = "&quot;" }
+  return pandoc.RawInline("html", (pandoc.utils.stringify(text):gsub('[&<"]', escapes)))
+end
+
 local function Pandoc(doc)
   dry, number_sections = doc.meta["qmdsite-dry"], doc.meta["number-sections"]
   local walk = { traverse = "topdown" }
@@ -96,8 +102,8 @@ local function Pandoc(doc)
   doc.blocks:walk { Code = code, CodeBlock = code, Math = math }
   for _, font in pairs(uses) do fonts:insert(font) end
   doc.meta.fonts = fonts
-  if doc.meta["description-meta"] then
-    doc.meta["description-meta"] = pandoc.utils.stringify(doc.meta["description-meta"])
+  for _, name in ipairs { "description-meta", "site-title", "image-alt" } do
+    doc.meta[name] = doc.meta[name] and attribute(doc.meta[name])
   end
   return doc
 end

@@ -14,6 +14,7 @@ from qmdsite.problem import FailedCell
 from qmdsite.project import out
 from qmdsite.source import Page
 
+COMMAND = ("-m", "pagefind", "--keep-index-url")
 # Of what pagefind writes, all but the dialogs that it offers: pages have their own.
 NEEDED = ("pagefind.js", "pagefind-worker.js", "pagefind-entry.json", "*.pf_meta", "wasm.*", "fragment/*", "index/*")
 
@@ -30,7 +31,7 @@ def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str,
             for name, data in texts.items():
                 (site / name).parent.mkdir(parents=True, exist_ok=True)
                 (site / name).write_bytes(data)
-            command = [sys.executable, "-m", "pagefind", "--site", str(site), "--output-path", str(target)]
+            command = [sys.executable, *COMMAND, "--site", str(site), "--output-path", str(target)]
             ran = subprocess.run(command, capture_output=True, text=True)
             if ran.returncode:
                 said = f"{ran.stdout}{ran.stderr}".rstrip()
@@ -45,6 +46,10 @@ def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str,
 def text(page: bytes) -> bytes:
     """Return a page with what is worth finding: prose, code, and formulas within a line, but without their TeX."""
     root, content = main(page)
-    for element in content.xpath('.//math[@display="block"] | .//annotation | .//*[@class="equation-number"]'):
-        element.drop_tree()
+    for name in ("math[@display='block']", "annotation", "a[@class='equation-number']", "div[@class='about']"):
+        for element in content.xpath(f".//{name}"):
+            element.drop_tree()
+    for heading in content.xpath(".//section[@id]/*[1]"):
+        # Where a result leads: pagefind looks at headings only.
+        heading.set("id", heading.getparent().attrib.pop("id"))
     return written(root).encode()
