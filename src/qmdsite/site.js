@@ -75,7 +75,7 @@ function scrolling() {
       else target.removeAttribute("tabindex");
     }
   });
-  for (const box of document.querySelectorAll("main :is(div, pre)")) if (getComputedStyle(box).overflowX === "auto") observer.observe(box);
+  for (const box of document.querySelectorAll("main :is(div, pre, .equation, .equation-body)")) if (getComputedStyle(box).overflowX === "auto") observer.observe(box);
 }
 
 function copying() {
@@ -119,7 +119,7 @@ function previews() {
     shown.style.left = `${scrollX + Math.max(16, Math.min(box.left, root.clientWidth - shown.offsetWidth - 16))}px`;
     shown.style.top = `${scrollY + (below ? box.bottom + 6 : box.top - shown.offsetHeight - 6)}px`;
   }
-  for (const link of document.querySelectorAll('main a[href^="#"]:not(.anchor, .footnote-back, .equation-number, figcaption a, .listing-filter a, pre a)')) {
+  for (const link of document.querySelectorAll('main a[href^="#"]:not(.anchor, .footnote-back, .equation-number, figcaption a, .theorem-title a, .listing-filter a, pre a)')) {
     link.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && later(() => show(link)));
     link.addEventListener("pointerleave", () => later(hide));
     link.addEventListener("focus", () => link.matches(":focus-visible") && show(link));
