@@ -11,15 +11,15 @@ def of_class(*names):
     return "[" + " or ".join(f"contains(concat(' ', @class, ' '), ' {name} ')" for name in names) + "]"
 
 
-# Marks of annotations, signs of anchors, and what each run measures anew.
-DROPPED = of_class("code-annotation", "code-annotation-anchor", "anchor", "anchorjs-link", "timing", "address")
+# Marks of annotations, signs of anchors, what each run measures anew, and the window in which Quarto shows the source.
+DROPPED = ("code-annotation", "code-annotation-anchor", "anchor", "anchorjs-link", "timing", "address", "modal")
 TITLES = f"[not(ancestor::figcaption or ancestor::*{of_class('theorem-title')})]"
 
 
 def outline(path):
     """Return a page's headings, equations, figures, tables, code and references, each kind in order, as texts."""
     (main,) = html.parse(str(path)).getroot().xpath("//main")
-    for dropped in main.xpath(f".//*{DROPPED}"):
+    for dropped in main.xpath(f".//*{of_class(*DROPPED)}"):
         dropped.drop_tree()
 
     def found(*paths):

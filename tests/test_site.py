@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import os
 import re
 import shutil
@@ -338,6 +339,17 @@ def test_annotated_code_is_explained_below_it_by_number(project: Project) -> Non
     marks = re.findall(r'<a class="code-annotation" href="#(.*?)">(\d)</a>', page)
     assert [number for _, number in marks] == ["1", "2", "1", "2", "1"]
     assert all(f'<dt><span id="{place}">{number}</span></dt>' in page for place, number in marks)
+
+
+def test_in_a_notebook_annotated_code_keeps_its_comments_and_its_list(project: Project) -> None:
+    code = cell("a = 1  # <1>\na + 1")
+    project.write(
+        "it.qmd", f"---\ntitle: It\nformat: {{html: default, ipynb: default}}\n---\n\n{code}1. The *first*.\n"
+    )
+    assert project.render().err == ""
+    _, made, listed = json.loads(project.site()["it.ipynb"])["cells"]
+    assert (made["source"], made["outputs"][0]["data"]["text/plain"]) == ("a = 1  # <1>\na + 1", "2")
+    assert re.fullmatch(r"1\. +The \*first\*\.", listed["source"])
 
 
 @pytest.mark.parametrize(
