@@ -213,7 +213,9 @@ local function Image(image)
 end
 
 local function Link(link)
-  if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then link.target = link.target:gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#") end
+  if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then
+    link.target = link.target:gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#")
+  end
   return link
 end
 
