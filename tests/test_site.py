@@ -1280,8 +1280,8 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
                 return str(answer.read().decode())
 
         assert "first words" in fetch()
-        assert "EventSource" in fetch()
-        assert "EventSource" not in project.html("index")
+        assert "/.reload.js" in fetch()
+        assert ".reload" not in project.html("index")
         with urllib.request.urlopen(f"{address}.reload", timeout=20) as events:
             time.sleep(0.1)
             project.page("index", "@eq-none")

@@ -11,8 +11,10 @@ from qmdsite.problem import BadInput, Problem
 from qmdsite.project import files_of
 from qmdsite.site import Site
 
-# Sent behind each page here, and never written into the site.
-RELOAD = b'<script>new EventSource("/.reload").onmessage = () => location.reload()</script>'
+# Named behind each page that is sent from here, and never written into the site. A file, as the pages' policy lets no
+# script stand in their text.
+SCRIPT = b'new EventSource("/.reload").onmessage = () => location.reload()'
+RELOAD = b'<script src="/.reload.js"></script>'
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -24,18 +26,25 @@ class Handler(SimpleHTTPRequestHandler):
         """Answer with a file, a page, or an event once the site is rendered anew."""
         path = Path(self.translate_path(self.path))
         path = path / "index.html" if self.path.partition("?")[0].endswith("/") else path
-        events = self.path == "/.reload"
-        if not events and (path.suffix != ".html" or not path.is_file()):
-            return super().do_GET()
-        self.send_response(200)
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Type", "text/event-stream" if events else "text/html; charset=utf-8")
-        self.end_headers()
-        if events:
+        if self.path == "/.reload":
+            self._start("text/event-stream")
             with self.rendered:
                 self.rendered.wait()
-        self.wfile.write(b"data: rendered\n\n" if events else path.read_bytes() + RELOAD)
-        return None
+            self.wfile.write(b"data: rendered\n\n")
+        elif self.path == "/.reload.js":
+            self._start("text/javascript")
+            self.wfile.write(SCRIPT)
+        elif path.suffix == ".html" and path.is_file():
+            self._start("text/html; charset=utf-8")
+            self.wfile.write(path.read_bytes() + RELOAD)
+        else:
+            super().do_GET()
+
+    def _start(self, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Type", kind)
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the terminal is for renders."""
