@@ -326,6 +326,7 @@ def test_blocks_read_as_quarto_words_them(tour: Project, words: str) -> None:
 def test_annotated_code_is_explained_below_it_by_number(project: Project) -> None:
     listed = "\n1. The *first*.\n2. The second, and $x$.\n\n"
     shown = cell("a = 1  # <1>\nprint(a)  # <2>", "code-fold: true")
+    project.write("_quarto.yml", SETTINGS.replace("website:\n", "website:\n  llms-txt: true\n"))
     body = f"```python\na = 1    # <1>\nb = 2\nc = 3 # <2>\n```\n{listed}{shown}{listed}"
     project.page(
         "index", f"{body}```{{.python filename=a.py}}\nd = 4  # <1>\n```\n\n1. Named.\n\nThen\n\n1. no note.\n"
@@ -339,6 +340,8 @@ def test_annotated_code_is_explained_below_it_by_number(project: Project) -> Non
     marks = re.findall(r'<a class="code-annotation" href="#(.*?)">(\d)</a>', page)
     assert [number for _, number in marks] == ["1", "2", "1", "2", "1"]
     assert all(f'<dt><span id="{place}">{number}</span></dt>' in page for place, number in marks)
+    # Where nothing can be marked the comments are back.
+    assert "a = 1  # <1>\nb = 2\nc = 3  # <2>\n" in project.site()["index.llms.md"].decode()
 
 
 def test_in_a_notebook_annotated_code_keeps_its_comments_and_its_list(project: Project) -> None:

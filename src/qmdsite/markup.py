@@ -26,6 +26,18 @@ def tex(formula: HtmlElement) -> str:
     return "".join(formula.xpath(".//annotation/text()"))
 
 
+def plain_code(content: HtmlElement) -> None:
+    """Leave of blocks of code the text and the language: colours and marks are for pages with our style sheet."""
+    for mark in content.xpath(".//a[@class='code-annotation']"):
+        lxml.html.etree.SubElement(mark.getparent(), "span").text = f"  # <{mark.text}>"
+        mark.drop_tree()
+    for code in content.xpath(".//pre"):
+        lines, names = code.text_content(), code.get("class", "").replace("sourceCode", "").split()
+        code.clear(keep_tail=True)
+        code.set("class", " ".join(names[:1]))
+        lxml.html.etree.SubElement(code, "code").text = lines
+
+
 def words(element: HtmlElement) -> str:
     """Return the text of an element on one line, formulas as TeX."""
     for formula in element.xpath(".//math"):
