@@ -2,7 +2,7 @@ PYTHON ?= python3
 PORT ?= 4200
 RUN = .venv/bin/python -m
 
-.PHONY: site test preview check bench lock clean
+.PHONY: site test preview screenshots check bench lock clean
 
 site: .venv/ready  ## set up, then render everything to _site
 	$(RUN) qmdsite render
@@ -12,6 +12,9 @@ test: .venv/ready  ## set up, then run the tests
 
 preview: .venv/ready  ## serve _site on this machine and render again what changes
 	$(RUN) qmdsite preview --port $(PORT)
+
+screenshots: site  ## pictures of the pages, light and dark, wide and narrow, in screenshots/
+	.venv/bin/python tests/screenshots.py
 
 check: .venv/ready  ## lint and types
 	$(RUN) ruff check
@@ -28,7 +31,7 @@ lock: .venv/ready  ## upgrade everything but torch, and write the versions to co
 	mv .venv/constraints.txt constraints.txt
 
 clean:  ## remove everything that was made
-	rm -rf .venv .qmdsite _site
+	rm -rf .venv .qmdsite _site screenshots
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "Setting up .venv: the first time, this downloads torch."
