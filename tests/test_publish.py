@@ -86,6 +86,8 @@ categories: []
 
 Nothing of it.
 
+[Here](https://y.org/blog/posts/one/) it [is](https://y.org/blog/posts/one/index.html#sec-a). ]]&gt;
+
 ## The *transpose* {#sec-b}
 
 A [link](https://x.org/?a=1&b=2) and `torch.matmul(X, W)`.
@@ -457,6 +459,16 @@ def test_language_models_get_a_list_and_each_page_as_markdown(published: Project
     ):
         assert words in text
     assert not re.search("Press|min read|January|The source|<", text.replace("n < 2", ""))
+
+
+def test_a_link_to_the_address_of_the_site_is_one_within_it(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write("404.qmd", MISSING + "[a](https://y.org/blog/gone.html) [b](https://y.org/blog/#none)")
+    assert [line.partition(" leads")[0] for line in complaint(project, capsys).splitlines()] == [
+        "404.qmd:6: '#none'",
+        "404.qmd:6: 'gone.html'",
+    ]
 
 
 def test_the_links_to_other_sites_are_listed_in_one_place(published: Project) -> None:

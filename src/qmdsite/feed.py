@@ -5,7 +5,7 @@ from typing import Any
 
 from feedgen.feed import FeedGenerator
 
-from qmdsite.markup import main, words, written
+from qmdsite.markup import main, plain_code, words, written
 from qmdsite.project import Project, out, texts
 from qmdsite.source import Page
 
@@ -50,6 +50,7 @@ def feed(project: Project, page: Page, files: dict[str, bytes]) -> bytes:
         summary = summary or (content.xpath(".//p")[:1] if kind != "metadata" else [])
         entry.description(words(summary[0]) if summary else address)
         if kind == "full":
-            entry.content("".join(map(written, content)))
+            plain_code(content)
+            entry.content("".join(map(written, content)).replace("]]>", "]]&gt;"), type="CDATA")
     made: bytes = rss.rss_str(pretty=True)
     return made

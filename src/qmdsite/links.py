@@ -15,6 +15,7 @@ def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict
     """Add the project's files that pages show or link to; return what leads nowhere, and who links to other sites."""
     problems: list[Problem] = []
     elsewhere: dict[str, set[str]] = {}
+    own = project.website.get("site-url", "").rstrip("/")
 
     def take(name: str) -> bool:
         if not name.startswith(("..", "/")) and name not in files and (project.root / name).is_file():
@@ -39,10 +40,13 @@ def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict
         if here not in sources and (project.root / here).is_file():
             continue  # the project's own file, copied as it is
         page = sources.get(here, Page(here))
-        text = r"<link rel=.canonical[^>]*>|<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
+        text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
         body = re.sub(text, r"\1", pages[here], flags=re.S)
         links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
         for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
+            # What is published at the site's own address is looked for here.
+            at_home = bool(own) and link.startswith(f"{own}/")
+            folder, link = ("", link.removeprefix(f"{own}/")) if at_home else (os.path.dirname(here), link)
             target, _, fragment = html.unescape(link).partition("#")
             target, fragment = unquote(target.partition("?")[0]), unquote(fragment)
             if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
@@ -52,8 +56,9 @@ def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict
                 elif tag == "a":
                     elsewhere.setdefault(html.unescape(link), set()).add(here)
                 continue
-            name = os.path.normpath(os.path.join(os.path.dirname(here), target)) if target else here
-            name = f"{name}/index.html" if f"{name}/index.html" in pages else name
+            name = os.path.normpath(os.path.join(folder, target)) if target or at_home else here
+            index = os.path.normpath(f"{name}/index.html")
+            name = index if index in pages else name
             if not take(name):
                 # A link of the navbar stands in the settings, written from the project's folder.
                 written, rooted = (re.sub(r"\.html$", ".qmd", each) for each in (target, name))

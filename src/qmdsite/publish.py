@@ -8,7 +8,7 @@ import pypandoc
 
 from qmdsite.cache import Cache, digest
 from qmdsite.feed import feed
-from qmdsite.markup import main, tex, words, written
+from qmdsite.markup import main, plain_code, tex, words, written
 from qmdsite.problem import FailedCell
 from qmdsite.project import NOT_FOUND, Project, out
 
@@ -68,12 +68,7 @@ def plain(page: bytes, cache: Cache) -> bytes:
         formula.clear(keep_tail=True)
         formula.tag, formula.text = "script", source
         formula.set("type", f"math/tex{mode}")
-    for code in content.xpath(".//pre"):
-        lines, names = code.text_content(), code.get("class", "").replace("sourceCode", "").split()
-        code.clear(keep_tail=True)
-        code.text = lines
-        if names:
-            code.set("class", names[0])
+    plain_code(content)
     for link in content.xpath(".//a[@href]"):
         if not re.match(r"[a-z][a-z0-9+.-]*:", link.get("href")):
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
