@@ -65,7 +65,7 @@ image-alt: 'A "card"'
 The Jacobian of [it](../two/index.qmd#sec-b), `save_for_backward` and [elsewhere](https://x.org/?a=1&b=2).[^n]
 See @eq-l.
 
-[^n]: $n < 2$ words.
+[^n]: $\\mathbf{n} < 2$ words.
 
 $$
 L = X^{\\mathsf{T}} \\operatorname{zebra}
@@ -74,6 +74,8 @@ $$ {#eq-l}
 ![A *dot*](../dot.svg){fig-alt="A dot"}
 
 <button>Press</button> <script src="../run.js"></script>
+
+<svg role="img"><title>Drawn</title><desc>It goes from here to there.</desc><path d="M0 0"/></svg>
 
 """
 TWO = """\
@@ -456,9 +458,10 @@ def test_language_models_get_a_list_and_each_page_as_markdown(published: Project
         "``` python\nprint('printed', 6 * 7)\n```",
         "printed 42",
         "![A dot](../dot.svg)",
+        "\n\nIt goes from here to there.\n",
     ):
         assert words in text
-    assert not re.search("Press|min read|January|The source|<", text.replace("n < 2", ""))
+    assert not re.search("Press|min read|January|The source|<", text.replace("{n} < 2", ""))
 
 
 def test_a_link_to_the_address_of_the_site_is_one_within_it(
@@ -514,7 +517,7 @@ def test_the_search_finds_words_of_mathematics_and_names_in_code_under_the_polic
     assert served.said == []
 
 
-@pytest.mark.parametrize("words", ["zebra", "mathsf", "Press", "found", "Skip"])
+@pytest.mark.parametrize("words", ["zebra", "mathbf", "Press", "found", "Skip"])
 def test_the_search_does_not_find_what_is_no_text_of_a_page(served: Any, words: str) -> None:
     assert served.evaluate(FIND, words) == []
 

@@ -68,6 +68,10 @@ def plain(page: bytes, cache: Cache) -> bytes:
         formula.clear(keep_tail=True)
         formula.tag, formula.text = "script", source
         formula.set("type", f"math/tex{mode}")
+    for picture in content.xpath(".//svg"):
+        said = " ".join(picture.xpath("./desc/text() | @aria-label"))
+        picture.clear(keep_tail=True)
+        picture.tag, picture.text = "p", said
     plain_code(content)
     for link in content.xpath(".//a[@href]"):
         if not re.match(r"[a-z][a-z0-9+.-]*:", link.get("href")):
