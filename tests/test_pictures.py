@@ -175,7 +175,8 @@ def page(browser, tmp_path, request):
     steps = "".join(f'<p data-step="{k}" data-label="step {k}">text {k}</p>' for k in (1, 2))
     told = re.search("```{=html}\n(.*)\n```", walkthrough(STEPS[:3]).text, re.S)[1]
     pages = f'{film}<div class="player walkthrough" id="told"><div class="steps">{steps}</div>{told}</div>'
-    style = (ROOT / "posts" / "styles.css").read_text()
+    sheets = ROOT / "src" / "qmdsite" / "tokens.css", ROOT / "posts" / "styles.css"
+    style = "".join(sheet.read_text() for sheet in sheets)
     head = f'<!DOCTYPE html><meta charset="utf-8"><style>{style}</style>'
     (tmp_path / "post" / "index.html").write_text(head + pages)
     page = browser.new_page(java_script_enabled=getattr(request, "param", True))
