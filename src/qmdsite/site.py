@@ -155,7 +155,7 @@ class Site(Project):
 
     def assets(self, pages: dict[str, bytes]) -> dict[str, bytes]:
         """Return what every page loads: style sheets, script, fonts, the one of mathematics cut down to the pages."""
-        shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*.woff2")]
+        shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*")]
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
         key = digest(letters, Path(font.__file__).read_bytes())
         math = self.htmls.get(key)
