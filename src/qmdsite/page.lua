@@ -85,7 +85,8 @@ local function Meta(meta)
     label "BibTeX citation:",
     pandoc.CodeBlock(bibtex, { class = "bibtex" }),
     label "For attribution, please cite this work as:",
-    pandoc.Div(entry.content, pandoc.Attr(entry.identifier, { "csl-entry" })),
+    -- An entry is written as the item of a list.
+    pandoc.Div({ pandoc.Div(entry.content, pandoc.Attr(entry.identifier, { "csl-entry" })) }, { role = "list" }),
   }
   return meta
 end
