@@ -1,11 +1,15 @@
 """What several files of tests share."""
 
 import fcntl
+import gzip
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 def copy_project(folder):
     """Copy what is rendered; return the function that renders it there."""
     folder.mkdir(exist_ok=True)
-    for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd"):
+    for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd", "404.qmd"):
         shutil.copy(ROOT / name, folder)
     for name in ("posts", "src"):
         ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
@@ -53,3 +57,62 @@ def browser():
         started = playwright.chromium.launch(executable_path=path, args=arguments)
         yield started
         started.close()
+
+
+class Host(SimpleHTTPRequestHandler):
+    """Serves a site as hosts do: text is sent packed."""
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path.partition("?")[0]))
+        path = path / "index.html" if path.is_dir() else path
+        if not path.is_file():
+            return self.send_error(404)
+        data, kind = path.read_bytes(), self.guess_type(path)
+        text = kind.startswith(("text/", "application/j", "application/xml", "image/svg"))
+        data = gzip.compress(data) if text else data
+        self.send_response(200)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8" if text else kind)
+        if text:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return self.send(data, path.suffix)
+
+    def send(self, data, suffix):
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+class SlowHost(Host):
+    """What is slow to come is seen to be missing: the second half of a page, and fonts."""
+
+    def send(self, data, suffix):
+        half = len(data) // 2 if suffix == ".html" else 0
+        self.wfile.write(data[:half])
+        time.sleep({".html": 0.1, ".woff2": 0.3}.get(suffix, 0))
+        self.wfile.write(data[half:])
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64  # a browser asks for many files at once
+
+
+def served(site, host):
+    with Server(("127.0.0.1", 0), partial(host, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Where the rendered site is served on this machine."""
+    yield from served(site, Host)
+
+
+@pytest.fixture(scope="session")
+def slow_address(site):
+    """Where it is served as if it were far away."""
+    yield from served(site, SlowHost)

@@ -1,4 +1,4 @@
-"""Pictures of the rendered site, to be looked at: `make screenshots` leaves them in screenshots/, with index.html beside."""
+"""Pictures of the rendered site, to be looked at: `make screenshots` leaves them in screenshots/."""
 
 import shutil
 import sys
@@ -65,8 +65,10 @@ def main():
         browser.close()
     server.shutdown()
     files.sort()
-    shown = "\n".join(f'<figure><img src="{file}" alt="" loading="lazy"><figcaption>{file}</figcaption></figure>' for file in files)
-    style = "body { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 } img { height: 30rem; border: 1px solid }"
+    shown = "\n".join(
+        f'<figure><img src="{file}" alt="" loading="lazy"><figcaption>{file}</figcaption></figure>' for file in files
+    )
+    style = "body { display: flex; flex-wrap: wrap } figure { margin: 1rem } img { height: 30rem; border: 1px solid }"
     head = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Screenshots</title><style>{style}</style>'
     (FOLDER / "index.html").write_text(f"{head}\n{shown}\n")
     print(f"{FOLDER}: {len(files)} pictures; open index.html")

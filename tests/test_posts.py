@@ -2,9 +2,6 @@
 
 import re
 import shutil
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,41 +70,6 @@ def test_the_receipts_page_shows_the_total_of_the_build(site):
 def test_the_home_page_lists_every_post(site):
     html = (site / "index.html").read_text()
     assert all(f'href="posts/{post.parent.name}/' in html.replace("./posts", "posts") for post in POSTS)
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """The rendered site, served on this machine."""
-    handler = partial(QuietHandler, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_pages_need_nothing_from_elsewhere_and_fit(browser, address, width, scheme):
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    wrong = []
-    page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(request.url))
-    page.on("response", lambda response: response.status >= 400 and wrong.append(response.url))
-    page.route(lambda url: not url.startswith((address, "data:")), lambda route: route.abort())
-    for path in ["index.html", *(f"posts/{post.parent.name}/index.html" for post in POSTS)]:
-        page.goto(address + path, wait_until="networkidle")
-        assert wrong == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") == width, path
-        if page.locator("math").count():
-            fonts = "[...document.fonts].map(font => `${font.family} ${font.status}`).join()"
-            assert page.evaluate(fonts).replace('"', "") == "STIX Two Math loaded", path
-    page.close()
 
 
 @pytest.fixture(scope="module")

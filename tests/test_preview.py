@@ -10,12 +10,15 @@ from test_site import Project, cell
 
 @pytest.fixture
 def preview(tmp_path):
-    """A project of two pages, one of which imports a module, in preview: the project, its address, and what is printed."""
+    """A project of two pages, one of which imports a module, in preview; its address, and what is printed."""
     project = Project(tmp_path)
     project.write("src/numbers_of_mine.py", "answer = 41\n")
     project.write("pyproject.toml", "")
     project.page("plain", cell("print('no import')"))
-    project.page("index", cell("import sys\nsys.path.insert(0, 'src')\nfrom numbers_of_mine import answer\nprint(f'it is {answer}')"))
+    project.page(
+        "index",
+        cell("import sys\nsys.path.insert(0, 'src')\nfrom numbers_of_mine import answer\nprint(f'it is {answer}')"),
+    )
     process = project.start("preview", str(tmp_path), "--port", "0")
     address = re.search(r"http://\S+", process.stdout.readline())[0]
     lines = []
@@ -36,7 +39,9 @@ def test_an_open_page_shows_an_edit_and_only_the_pages_it_concerns_run(browser, 
     page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
 
     def shows(words):
-        page.wait_for_function("words => document.querySelector('main')?.textContent.includes(words)", arg=words, timeout=30_000)
+        page.wait_for_function(
+            "words => document.querySelector('main')?.textContent.includes(words)", arg=words, timeout=30_000
+        )
 
     def rendered(count):
         while len([line for line in lines if line.startswith("_site:")]) < count:

@@ -1,0 +1,245 @@
+"""The rendered pages for every reader: read aloud, magnified, by day and by night, and without a mouse."""
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from lxml import html
+from test_pages import PAGES, trees
+from test_site import Project
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+FOCUS = "document.activeElement"
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    context = browser.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_violation_by_day_and_by_night_on_a_telephone_and_on_a_desk(page, name):
+    found = set()
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(name)
+        page.evaluate(AXE)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            result = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+            assert result["passes"]
+            for violation in result["violations"]:
+                for node in violation["nodes"]:
+                    found.add((violation["id"], str(node["target"]), f"{width} px, {scheme}", node["failureSummary"]))
+    page.emulate_media(color_scheme="light")
+    assert sorted(found) == []
+
+
+def test_every_picture_has_words(site):
+    count = 0
+    for name, tree in trees(site).items():
+        for picture in tree.xpath("//img | //svg"):
+            count += 1
+            words = picture.get("alt") or picture.get("aria-label") or picture.findtext("title")
+            decoration = picture.get("aria-hidden") == "true"
+            assert words or decoration, (name, html.tostring(picture)[:200])
+            assert picture.tag == "img" or decoration or picture.get("role") == "img", (
+                name,
+                html.tostring(picture)[:200],
+            )
+    assert count > 10
+
+
+@pytest.fixture
+def desk(page):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
+    return page
+
+
+def reach(page, selector, key="Tab"):
+    """Press the key until the part that the selector names has the focus, which must be seen."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate(f"selector => {FOCUS}.matches(selector)", selector):
+            assert page.evaluate(f"getComputedStyle({FOCUS}).outlineStyle") != "none"
+            return
+    raise AssertionError(f"{key} never reaches {selector}")
+
+
+def test_the_first_key_offers_to_skip_to_the_text(desk):
+    desk.goto("posts/linear/index.html")
+    desk.keyboard.press("Tab")
+    assert desk.evaluate(f"{FOCUS}.textContent") == "Skip to the text"
+    desk.keyboard.press("Enter")
+    reach(desk, "main a, main button, main summary, main [tabindex]")
+
+
+def test_the_theme_is_changed_by_key_and_kept(desk):
+    desk.goto("index.html")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    day = desk.evaluate(ground)
+    reach(desk, "#theme")
+    desk.keyboard.press("Enter")
+    night = desk.evaluate(ground)
+    assert night != day
+    desk.goto("posts/linear/index.html")
+    assert desk.evaluate(ground) == night
+    reach(desk, "#theme")
+    desk.keyboard.press("Space")
+    assert desk.evaluate(ground) == day
+    desk.evaluate("localStorage.clear()")
+
+
+@pytest.mark.parametrize("way", ["the key /", "the button"])
+def test_the_search_needs_no_mouse(desk, way):
+    desk.goto("index.html")
+    reach(desk, "#search")
+    desk.keyboard.press("/" if way == "the key /" else "Enter")
+    dialog = desk.locator("#search-dialog")
+    assert dialog.is_visible()
+    desk.keyboard.type("transpose")
+    dialog.locator("li a").first.wait_for()
+    assert "page" in dialog.get_by_role("status").text_content()
+    desk.keyboard.press("ArrowDown")
+    assert desk.evaluate(f"{FOCUS}.matches('#search-dialog li:first-child a')")
+    desk.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert desk.evaluate(f"{FOCUS}.id") == "search"
+    desk.keyboard.press("/")
+    desk.keyboard.press("Tab")
+    address = desk.evaluate(f"{FOCUS}.href")
+    desk.keyboard.press("Enter")
+    desk.wait_for_url(address)
+    assert "/posts/" in address
+
+
+def test_a_slash_typed_in_the_search_is_a_slash(desk):
+    desk.goto("index.html")
+    desk.keyboard.press("/")
+    desk.keyboard.type("1/n")
+    assert desk.locator("#search-dialog input").input_value() == "1/n"
+
+
+def test_the_contents_lead_to_a_section_and_say_where_the_reader_is(desk):
+    desk.goto("posts/linear/index.html")
+    reach(desk, "#TOC a")
+    desk.keyboard.press("Tab")
+    place = desk.evaluate(f"{FOCUS}.hash")
+    desk.keyboard.press("Enter")
+    desk.wait_for_function("place => document.querySelector('#TOC [aria-current]')?.hash === place", arg=place)
+    assert desk.evaluate("document.querySelectorAll('#TOC [aria-current]').length") == 1
+    assert 0 <= desk.locator(place).bounding_box()["y"] < 225
+    desk.keyboard.press("End")
+    desk.wait_for_function("place => document.querySelector('#TOC [aria-current]')?.hash !== place", arg=place)
+
+
+def test_the_contents_of_a_telephone_open_by_key(desk):
+    desk.set_viewport_size({"width": 390, "height": 900})
+    desk.goto("posts/linear/index.html")
+    link = desk.locator("#TOC a").first
+    assert not link.is_visible()
+    reach(desk, ".toc summary")
+    desk.keyboard.press("Enter")
+    assert link.is_visible()
+
+
+def test_folded_code_opens_by_key(desk):
+    desk.goto("posts/linear/index.html")
+    fold = desk.locator("details.code-fold").first
+    code = fold.locator("pre")
+    assert not code.is_visible()
+    fold.locator("summary").focus()
+    desk.keyboard.press("Enter")
+    assert code.is_visible()
+
+
+def test_code_is_copied_by_key_as_it_was_written(desk):
+    desk.goto("posts/linear/index.html")
+    reach(desk, "button.copy")
+    assert desk.evaluate(f"getComputedStyle({FOCUS}).opacity") == "1"
+    code = desk.evaluate(f"{FOCUS}.closest('div.sourceCode').querySelector('code').textContent")
+    desk.keyboard.press("Enter")
+    desk.wait_for_function(f"{FOCUS}.textContent === 'Copied'")
+    assert desk.evaluate("navigator.clipboard.readText()") == code
+    assert "\n" in code
+
+
+def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk):
+    desk.set_viewport_size({"width": 390, "height": 900})
+    desk.goto("posts/chain-rule/index.html")
+    wide = desk.locator("pre[tabindex='0']").first
+    wide.wait_for()
+    wide.focus()
+    for _ in range(3):
+        desk.keyboard.press("ArrowRight")
+    desk.wait_for_function(f"{FOCUS}.scrollLeft > 0")
+
+
+def shows_and_hides_its_target(desk, reference):
+    reference.scroll_into_view_if_needed()
+    desk.keyboard.press("Tab")
+    reference.focus()
+    preview = desk.locator(".preview")
+    preview.wait_for()
+    target = reference.evaluate("link => document.getElementById(decodeURIComponent(link.hash.slice(1))).textContent")
+    assert preview.text_content().strip()[:20] in target
+    assert desk.evaluate("document.documentElement.scrollWidth") == 1280
+    desk.keyboard.press("Escape")
+    assert preview.count() == 0
+    reference.hover()
+    preview.wait_for()
+    desk.mouse.move(0, 0)
+    preview.wait_for(state="detached")
+
+
+@pytest.mark.parametrize("kind", ["class='quarto-xref'", "role='doc-biblioref'"])
+def test_what_a_reference_leads_to_is_shown_on_focus_until_escape(desk, site, kind):
+    within = f"//main//p//a[@{kind}][starts-with(@href, '#')]"
+    name = next(name for name, tree in sorted(trees(site).items()) if tree.xpath(within))
+    desk.goto(name)
+    shows_and_hides_its_target(desk, desk.locator(within).first)
+
+
+def test_a_footnote_is_shown_on_focus_until_escape(desk, tmp_path):
+    project = Project(tmp_path, index="Words.[^1]\n\n[^1]: What the note says.")
+    assert project.render().status == 0
+    desk.goto((tmp_path / "_site" / "index.html").as_uri())
+    shows_and_hides_its_target(desk, desk.locator("a.footnote-ref"))
+
+
+def test_the_posts_of_one_category_are_shown_by_key(desk):
+    desk.goto("index.html")
+    shown = "[...document.querySelectorAll('.quarto-listing article')].filter((post) => post.checkVisibility()).length"
+    everything = desk.evaluate(shown)
+    reach(desk, ".listing-filter a[href*='category=']")
+    wanted = desk.evaluate(f"{FOCUS}.textContent")
+    desk.keyboard.press("Enter")
+    desk.wait_for_function("document.querySelector('.listing-filter [aria-current]').textContent !== 'All'")
+    assert 0 < desk.evaluate(shown) < everything
+    categories = desk.locator(".quarto-listing article:visible").evaluate_all(
+        "posts => posts.map((post) => post.dataset.categories)"
+    )
+    assert all(wanted in each.split("|") for each in categories)
+    assert desk.url.endswith(f"#category={wanted}".replace(" ", "%20"))
+    reach(desk, ".listing-filter a", "Shift+Tab")
+    desk.keyboard.press("Enter")
+    desk.wait_for_function(f"{shown} === {everything}")
+
+
+def test_the_walkthrough_steps_by_key(desk):
+    desk.goto("posts/mlp/index.html")
+    player = desk.locator(".player").first
+    steps = """[...document.querySelectorAll(".player:first-of-type .step")]
+      .findIndex((step) => step.checkVisibility({ visibilityProperty: true }))"""
+    assert desk.evaluate(steps) == 0
+    player.get_by_role("button", name="Next").focus()
+    desk.keyboard.press("Enter")
+    assert desk.evaluate(steps) == 1
+    player.get_by_role("slider").focus()
+    desk.keyboard.press("ArrowLeft")
+    assert desk.evaluate(steps) == 0
