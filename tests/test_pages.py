@@ -261,6 +261,18 @@ def test_every_internal_link_and_fragment_resolves(site):
     assert missing == []
 
 
+def test_links_to_other_sites_are_listed_in_one_place(site):
+    listed = (line.partition("\t") for line in (site.parent / ".qmdsite" / "links.txt").read_text().splitlines())
+    pages, found = trees(site), {}
+    (own,) = pages["index.html"].xpath("//link[@rel='canonical']/@href")
+    for name, tree in sorted(pages.items()):
+        for link in tree.xpath("//a/@href"):
+            if urlsplit(link).scheme and not link.startswith(own):
+                found.setdefault(link, set()).add(name)
+    assert {link: {*names.split()} for link, _, names in listed} == found
+    assert len(found) > 10
+
+
 def test_names_of_places_are_unique(site):
     found = {name: Counter(tree.xpath("//@id")) for name, tree in trees(site).items()}
     assert {name: twice for name, ids in found.items() if (twice := [each for each, n in ids.items() if n > 1])} == {}
