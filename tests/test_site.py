@@ -490,6 +490,8 @@ BAD = [
     (PAGE + "a\n\n<div>\nb\n\nc\n", 7, "pandoc says: Div unclosed, closing implicitly"),
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
+    (PAGE + "a\n\n<script>x()</script>\n", 7, "lets no '<script…' in it work; put it in a file"),
+    (PAGE + cell("display({'text/html': '<style>p {}</style>'}, raw=True)"), 6, "lets no '<style…' in it work"),
     (PAGE + "```python\nx = 1  # <1>\n```\n\nOne\n", 6, "below its code there is no numbered list"),
     (PAGE + cell("x = 1\ny = 1  # <1>") + "One\n", 7, "below its code there is no numbered list"),
     (PAGE + "```python\nx = 1  # <1>\ny = 1  # <2>\n```\n\n1. One\n", 7, "the list below this code has no item 2"),
@@ -649,7 +651,7 @@ def test_a_broken_pyproject_is_named_before_a_cell_runs(project: Project, text: 
 def test_links_in_comments_and_scripts_are_none_and_a_query_is_no_part_of_a_file(project: Project) -> None:
     project.write("dot.svg", DOT.decode())
     project.write("run.js", "")
-    page = '<!-- <img src="gone.png"> -->\n\n<script>const text = `<img src="${x}"> <a href="y">`;</script>\n\n'
+    page = '<!-- <img src="gone.png"> -->\n\n<script src="run.js">const text = `<img src="${x}"> <a href="y">`;</script>\n\n'
     page += '![a](dot.svg?v=1) [b](?x=1) [c](index.html?x=1#there) <img src="dot.svg?v=2"> [d]{#there}\n\n'
     project.page("index", page + '<script src="run.js?v=3"></script>')
     ran = project.render()

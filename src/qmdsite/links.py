@@ -42,6 +42,9 @@ def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict
         page = sources.get(here, Page(here))
         text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
         body = re.sub(text, r"\1", pages[here], flags=re.S)
+        for opening in set(re.findall(r"<style\b|<script\b(?![^>]*\ssrc=)", body)):
+            words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
+            problems.append(page.problem(opening, words))
         links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
         for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
             # What is published at the site's own address is looked for here.
