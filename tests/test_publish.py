@@ -193,6 +193,20 @@ def test_a_script_runs_before_the_pages_are_read_and_is_told_what_quarto_tells_i
     assert "made.html" in project.site()
 
 
+def test_a_script_makes_the_pages_that_are_to_be_rendered(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\nPath('made').mkdir()\nPath('made/one.qmd').write_text('---\\ntitle: t\\n---\\n')"
+    )
+    project = finished(tmp_path, script, index="words")
+    settings = (
+        (tmp_path / "_quarto.yml").read_text().replace("post-render", "render: [index.qmd, made/*.qmd]\n  pre-render")
+    )
+    project.write("_quarto.yml", settings)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert "made/one.html" in project.site()
+
+
 def test_a_script_that_fails_before_a_render_leaves_the_site_as_it_was(project: Project) -> None:
     assert project.render().status == 0
     before = project.site()
@@ -262,7 +276,13 @@ def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_t
         ("toc: maybe\n", 1, "toc is 'maybe', and must be true or false"),
         ("a: [\n", 1, "this is not valid YAML"),
         ("code-tools: true\n", 1, "code-tools must be options"),
-        ("code-tools:\n  source: repo\n", 2, "code-tools.source is 'repo', and may only be true"),
+        ("code-tools:\n  source: repo\n  toggle: false\n", 2, "code-tools.source is 'repo', and may only be true"),
+        (
+            "code-tools: {source: true, caption: S}\n",
+            1,
+            "of code-tools only the source is supported; write 'source: true'",
+        ),
+        ("format:\n  html:\n    code-tools: {}\n", 3, "of code-tools only the source is supported"),
     ],
 )
 def test_wrong_metadata_of_a_folder_is_named_once(
@@ -350,6 +370,13 @@ def test_a_feed_holds_the_whole_text_with_mathematics_and_what_it_links_to(publi
     assert {"https://y.org/blog/posts/two/index.html#sec-b", "https://y.org/blog/posts/dot.svg"} <= set(links)
     assert "https://y.org/blog/posts/one/index.html#eq-l" in links
     assert text.xpath(".//script | .//button | .//nav | .//h1 | .//*[@tabindex]") == []
+
+
+def test_what_no_feed_may_hold_is_left_out_of_the_page(project: Project) -> None:
+    project.write("posts/one/index.qmd", ONE + cell(r"print('a\x1b7b\x00c\x0cd')"))
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert "a7bcd" in project.html("posts/one/index")
 
 
 def test_a_feed_has_the_type_and_number_of_items_that_are_asked_for(project: Project) -> None:

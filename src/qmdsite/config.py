@@ -15,6 +15,7 @@ from qmdsite.problem import Problem, did_you_mean
 # What is 'object' may have any value, for it changes nothing here.
 TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
 EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool), "output": {True, False, "asis"}}
+TOOLS = {"source", "toggle"}
 OPTIONS = {
     **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
@@ -127,6 +128,13 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
                 node.value[at] = key, yaml.MappingNode("tag:yaml.org,2002:map", [])
             else:
                 _check(value, schema[word], full, complain, loader)
+                # Left out, these would show the tool that folds all code.
+                given = {each.value for each, _ in value.value} if isinstance(value, yaml.MappingNode) else TOOLS
+                if word == "code-tools" and not given >= TOOLS:
+                    words = (
+                        "of code-tools only the source is supported; write 'source: true' and 'toggle: false' under it"
+                    )
+                    complain(key.start_mark.line, words)
             seen.add(word)
     elif isinstance(schema, list) and isinstance(node, yaml.SequenceNode):
         for item in node.value:

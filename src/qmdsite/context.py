@@ -90,9 +90,6 @@ def context(project: Project, page: Page) -> dict[str, Any]:
     if "ipynb" in options.get("format", {}):
         meta["notebook"] = link("Download as notebook", out(page.path, ".ipynb"), "{download=''}")
     if tools := options.get("code-tools"):
-        if set(tools) < {"source", "toggle"}:
-            words = "of code-tools only the source is supported; write 'source: true' and 'toggle: false' under it"
-            project.problems.append(page.problem("code-tools", words))
         meta["source"] = link(literal(tools.get("caption", "Source")), page.path, "{.source}")
     if "site-url" in website and page.path != NOT_FOUND:
         meta["address"] = literal(project.address(out(page.path)))

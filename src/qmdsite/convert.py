@@ -13,6 +13,7 @@ import pypandoc
 
 from qmdsite.cache import Cache, digest
 from qmdsite.execute import Output, Outputs
+from qmdsite.markup import typeset
 from qmdsite.problem import Problem
 from qmdsite.source import Cell, Page
 
@@ -185,6 +186,9 @@ def convert(
     said = re.findall(r"^(?:PROBLEM\t|\[WARNING\] ).*(?:\n(?!PROBLEM|\[).*)*", ran.stderr.decode(), flags=re.M)
     problems = [_problem(page, message, text) for message in said]
     result = re.sub(r'(<section id="footnotes"[^>]*>\s*)<hr />', r"\1<h2>Footnotes</h2>", ran.stdout.decode())
+    if "--mathml" in form:
+        result = re.sub("<math display=.*?</math>", lambda found: typeset(found[0]), result, flags=re.S)
+    result = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", result)  # which no page and no feed may have
     if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", ran.stderr.decode()):
         problems.append(Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}"))
     elif ran.returncode:

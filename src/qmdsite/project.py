@@ -83,19 +83,19 @@ class Project:
     def read(self) -> None:
         """Read the pages, and put the listings in order."""
         self.pages = {name: source.load(self.root, name, self.inherited(name), self.problems) for name in self.names()}
-        if not self.pages:
+        # Scripts before a render may make pages, so only now it is known what there is.
+        lacking = [pattern for pattern in self.project.get("render", []) if not self.glob(pattern)]
+        self.problems += [self.file.problem(each, f"'{each}' matches no file of the project") for each in lacking]
+        if not (self.pages or lacking):
             self.problems.append(Problem("_quarto.yml", 1, "the project has no page: no .qmd file to render"))
         self.listings = {page.path: self.listing(page) for page in self.pages.values() if "listing" in page.meta}
         self.judge()
 
     def names(self) -> list[str]:
         """Return the paths of the pages."""
-        named: set[Path] = set()
-        for pattern in self.project.get("render", []):
-            named |= (found := self.glob(pattern))
-            if not found:
-                self.problems.append(self.file.problem(pattern, f"'{pattern}' matches no file of the project"))
-        files = [file for file in files_of(self.root) if file.suffix == ".qmd" and (not named or file in named)]
+        patterns = self.project.get("render")
+        named = {path for pattern in patterns or () for path in self.glob(pattern)}
+        files = [file for file in files_of(self.root) if file.suffix == ".qmd" and (not patterns or file in named)]
         names = [str(file.relative_to(self.root)) for file in files]
         return [name for name in names if not re.search(r"(^|/)_", name)]
 
