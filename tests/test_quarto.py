@@ -2,8 +2,11 @@
 
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -55,6 +58,11 @@ def test_a_site_of_qmdsite_gets_no_second_font(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="session")
+def cards():
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "posts/cards.py")))
+
+
 @pytest.fixture
 def blog(tmp_path):
     """Return a small project with the script that draws, and the fonts that it takes from the site."""
@@ -85,6 +93,83 @@ def test_a_card_is_drawn_where_it_is_missing_or_its_page_says_something_else(blo
     post.write_text(post.read_text().replace("The first", "The very first"))
     run(blog / "posts/cards.py")
     assert one.read_bytes() != before
+
+
+def test_a_card_that_is_not_whole_is_drawn_anew(blog):
+    home, one = blog / "posts/card.png", blog / "posts/one/card.png"
+    run(blog / "posts/cards.py")
+    before = home.read_bytes(), one.read_bytes()
+    home.write_bytes(before[0][:-1000])
+    one.write_bytes(b"")
+    ran = run(blog / "posts/cards.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (home.read_bytes(), one.read_bytes()) == before
+    assert not [file for file in (blog / "posts").rglob("*.png") if file not in (home, one)]
+
+
+def test_a_card_is_drawn_anew_where_a_font_has_changed(blog):
+    fonts = blog / "src/qmdsite/fonts"
+    fonts.unlink()
+    shutil.copytree(ROOT / "src/qmdsite/fonts", fonts)
+    run(blog / "posts/cards.py")
+    before = (blog / "posts/card.png").read_bytes()
+    shutil.copy(fonts / "sans.woff2", fonts / "text.woff2")
+    run(blog / "posts/cards.py")
+    assert (blog / "posts/card.png").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ntitle: One\n---\n",
+        "---\ntitle: One\ndescription:\n...\n\nWords.\n\n---\n",
+        "\ufeff--- \ntitle: One\n---\t\nWords, and a --- line.\n",
+    ],
+)
+def test_a_card_needs_no_more_than_a_title(cards, blog, text):
+    post = blog / "posts/one/index.qmd"
+    post.write_text(text, encoding="utf-8")
+    assert cards.front_matter(post)["title"] == "One"
+    ran = run(blog / "posts/cards.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (blog / "posts/one/card.png").is_file()
+
+
+@pytest.mark.parametrize("text", ["Words.\n", "---\ntitle: One\n", "---\ntitle: [\n---\n", "---\nOne\n---\n"])
+def test_what_is_wrong_with_a_page_is_left_to_the_render_to_say(cards, tmp_path, text):
+    (tmp_path / "index.qmd").write_text(text)
+    assert cards.front_matter(tmp_path / "index.qmd") == {}
+
+
+def test_a_card_shows_the_words_without_their_marks(cards):
+    plain = cards.MARKED.sub(r"\2", "In `code_of_mine`, $x^2$ and *this* or **that** for $5 or $6, 2 * 3 * 4")
+    assert plain == "In code_of_mine, x^2 and this or that for $5 or $6, 2 * 3 * 4"
+
+
+def test_of_few_words_a_card_shows_the_last_too(cards):
+    words = ["Its name", "The title of a page", "What it is about"]
+    whole = cards.draw(*words).tobytes()
+    for place, each in enumerate(words):
+        assert cards.draw(*words[:place], f"{each[:-1]}o", *words[place + 1 :]).tobytes() != whole
+
+
+def test_of_long_words_a_card_shows_what_fits(cards):
+    long = cards.draw("Site", "A title of words " * 30, "A description of words " * 60).convert("RGB")
+    short = cards.draw("Site", "A title", "Words").convert("RGB")
+    foot = (0, cards.HEIGHT - 45, cards.WIDTH, cards.HEIGHT)
+    side = (cards.WIDTH - cards.MARGIN + 10, 0, cards.WIDTH, cards.HEIGHT)
+    for place in (foot, side):
+        assert long.crop(place).tobytes() == short.crop(place).tobytes()
+    written = (cards.MARGIN, 400, cards.WIDTH - cards.MARGIN, cards.HEIGHT - 45)
+    assert len(long.crop(written).getcolors()) > 1
+    assert cards.draw("Site", "W" * 99, "").size == (cards.WIDTH, cards.HEIGHT)
+
+
+def test_where_all_cards_are_there_nothing_is_loaded_that_draws(blog):
+    run(blog / "posts/cards.py")
+    ran = subprocess.run([sys.executable, "-X", "importtime", blog / "posts/cards.py"], capture_output=True, text=True)
+    assert "yaml" in ran.stderr
+    assert not re.search("matplotlib|fontTools", ran.stderr)
 
 
 @pytest.mark.parametrize("source", sorted(ROOT.glob("posts/*/index.qmd")), ids=lambda source: source.parent.name)
