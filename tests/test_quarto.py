@@ -177,9 +177,17 @@ def test_each_post_shows_its_card(source):
     assert "\nimage: card.png\n" in source.read_text(encoding="utf-8").split("---\n")[1]
 
 
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))
+STEPS = WORKFLOW["jobs"]["build"]["steps"]
+
+
+def test_the_workflow_has_quarto_when_the_tests_compare_its_pages():
+    done = [step.get("uses", "").partition("@")[0] or step["run"] for step in STEPS]
+    assert done.index("quarto-dev/quarto-actions/setup") < done.index("make test") < done.index("quarto render")
+
+
 def test_the_workflow_puts_the_address_of_the_published_site_into_the_settings(tmp_path):
-    workflow = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text())
-    (step,) = [step for step in workflow["jobs"]["build"]["steps"] if "ADDRESS" in step.get("env", {})]
+    (step,) = [step for step in STEPS if "ADDRESS" in step.get("env", {})]
     settings = tmp_path / "_quarto.yml"
     settings.write_text((ROOT / "_quarto.yml").read_text())
     before = yaml.safe_load(settings.read_text())
