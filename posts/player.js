@@ -39,7 +39,10 @@
     function go(step) {
       pause();
       show(Math.min(Math.max(step, 1), last));
-      player.querySelector("[data-from].now")?.scrollIntoView({ block: "nearest" });
+      const now = player.querySelector("[data-from].now");
+      if (!now) return;
+      now.style.scrollMarginTop = `${live.offsetHeight + 16}px`;
+      now.scrollIntoView({ block: "nearest" });
     }
     back.onclick = () => go(Number(slider.value) - 1);
     next.onclick = () => go(Number(slider.value) + 1);
@@ -58,6 +61,13 @@
     live.prepend(controls);
     show(1);
     pause();
+    // On paper all has happened.
+    let before;
+    addEventListener("beforeprint", () => {
+      before = Number(slider.value);
+      show(last);
+    });
+    addEventListener("afterprint", () => show(before));
   }
   // Each picture brings the script along, so it may run twice on a page.
   document.querySelectorAll(".player:not(:has(.controls))").forEach(enhance);

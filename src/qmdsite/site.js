@@ -6,6 +6,15 @@ const make = (tag, properties, ...children) => {
   element.append(...children);
   return element;
 };
+// An address may hold a % that encodes nothing.
+const decode = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+const target = (link) => document.getElementById(decode(link.hash.slice(1)));
 
 // Before the page is painted: the theme that was chosen. Where a browser keeps nothing, a choice holds for the page.
 try {
@@ -35,14 +44,16 @@ function categories() {
   if (!items.length) return;
   const of = (item) => item.dataset.categories.split("|").filter(Boolean);
   const names = [...new Set(items.flatMap(of))].sort();
-  const link = (text, name) => Object.assign(make("a", { href: name ? `#category=${encodeURIComponent(name)}` : "#" }, text), { name });
+  const listing = document.querySelector(".quarto-listing");
+  const link = (text, name) => Object.assign(make("a", { href: name ? `#category=${encodeURIComponent(name)}` : `#${listing.id}` }, text), { name });
   const links = [link("All", ""), ...names.map((name) => link(name, name))];
   const bar = make("nav", { className: "listing-filter", ariaLabel: "Categories" }, ...links);
-  if (names.length) document.querySelector(".quarto-listing").prepend(bar);
+  if (names.length) listing.prepend(bar);
   const filter = () => {
-    const wanted = decodeURIComponent(location.hash).match(/^#category=(.*)$/)?.[1] ?? "";
+    const wanted = decode(location.hash).match(/^#category=(.*)$/)?.[1] ?? "";
     for (const item of items) item.hidden = wanted && !of(item).includes(wanted);
     for (const each of links) each.ariaCurrent = each.name === wanted ? "true" : null;
+    if (wanted) listing.scrollIntoView();
   };
   addEventListener("hashchange", filter);
   filter();
@@ -53,10 +64,14 @@ function contents() {
   const toc = document.querySelector(".toc");
   if (!toc) return;
   const wide = matchMedia("(min-width: 75rem)");
-  const open = () => (toc.open = wide.matches);
+  // Beside the text they are always open.
+  const open = () => {
+    toc.open = wide.matches;
+    toc.querySelector("summary").tabIndex = wide.matches ? -1 : 0;
+  };
   wide.onchange = open;
   open();
-  const links = new Map([...toc.querySelectorAll("a")].map((link) => [document.getElementById(decodeURIComponent(link.hash.slice(1))), link]));
+  const links = new Map([...toc.querySelectorAll("a")].map((link) => [target(link), link]));
   const seen = new Set();
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) seen[isIntersecting ? "add" : "delete"](target);
@@ -69,13 +84,16 @@ function contents() {
 
 // A box that scrolls sideways can be reached, and so scrolled, with the keyboard.
 function scrolling() {
-  const observer = new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
-    }
-  });
-  for (const box of document.querySelectorAll("main :is(div, pre, .equation, .equation-body)")) if (getComputedStyle(box).overflowX === "auto") observer.observe(box);
+  const look = (box) => {
+    if (box.scrollWidth <= box.clientWidth) return box.removeAttribute("tabindex");
+    box.tabIndex = 0;
+    if (!box.role) Object.assign(box, { role: "group", ariaLabel: "Scrolls sideways" });
+  };
+  const observer = new ResizeObserver((entries) => entries.forEach((entry) => look(entry.target)));
+  const boxes = [...document.querySelectorAll("main :is(div, pre, .equation, .equation-body)")].filter((box) => getComputedStyle(box).overflowX === "auto");
+  for (const box of boxes) observer.observe(box);
+  // What is in a fold has no size until it is opened.
+  addEventListener("toggle", (event) => boxes.filter((box) => event.target.contains(box)).forEach(look), true);
 }
 
 function copying() {
@@ -102,10 +120,10 @@ function previews() {
     timer = setTimeout(action, 150);
   };
   function show(link) {
-    const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
-    if (!target) return;
+    const whole = target(link);
+    if (!whole) return;
     // Of a section its heading and what follows it at once.
-    const parts = target.matches("section") ? [...target.children].slice(0, 2) : [target];
+    const parts = whole.matches("section") ? [...whole.children].slice(0, 2) : [whole];
     hide();
     shown = make("div", { className: "preview" }, ...parts.map((part) => part.cloneNode(true)));
     for (const drop of shown.querySelectorAll(".anchor, .footnote-back, button, script")) drop.remove();
@@ -144,15 +162,19 @@ function search() {
     try {
       engine ??= import(new URL("pagefind/pagefind.js", home)).then(async (found) => (await found.options({ baseUrl: home.pathname }), found));
       const { results } = await (await engine).search(words);
-      const pages = await Promise.all(results.slice(0, 8).map((result) => result.data()));
+      const pages = await Promise.all(results.slice(0, 10).map((result) => result.data()));
       if (words !== asked) return;
-      list.replaceChildren(...pages.map(({ meta, sub_results: [part] }) => {
+      // The section that says most of it; a page without any of the words was found by their first letters alone.
+      const said = (part) => part.weighted_locations.reduce((sum, { balanced_score }) => sum + balanced_score, 0);
+      const best = pages.map(({ meta, sub_results }) => ({ meta, part: sub_results.reduce((one, other) => (said(other) > said(one) ? other : one)) }));
+      const found = best.filter(({ part }) => part.excerpt.includes("<mark>"));
+      list.replaceChildren(...found.map(({ meta, part }) => {
         const text = make("p");
         text.innerHTML = part.excerpt;
         const title = part.title === meta.title ? meta.title : `${meta.title}: ${part.title}`;
         return make("li", {}, make("a", { href: part.url }, title), text);
       }));
-      status.textContent = results.length ? `${results.length} ${results.length === 1 ? "page" : "pages"}` : `Nothing has “${words}”.`;
+      status.textContent = found.length ? `${found.length} ${found.length === 1 ? "page" : "pages"}` : `Nothing has “${words}”.`;
     } catch (error) {
       engine = undefined;
       status.textContent = location.protocol === "file:" ? "The search needs a web server: make preview starts one." : `The search failed: ${error.message}`;
@@ -166,6 +188,10 @@ function search() {
       stops[(stops.indexOf(document.activeElement) + step + stops.length) % stops.length].focus();
     } else if (event.key === "Enter" && document.activeElement === input) {
       stops[1]?.click();
+    } else if (event.key === "Escape") {
+      // The browser would first empty the field.
+      event.preventDefault();
+      dialog.close();
     }
   };
   dialog.onclick = (event) => (event.target === dialog || event.target.closest("a")) && dialog.close();
