@@ -412,8 +412,42 @@ def test_the_font_carries_the_mathematics_used(tour: Project) -> None:
 
     font = ttLib.TTFont(tour.root / "_site/site_libs/qmdsite/math.woff2")
     assert {ord("="), 0x1D43F, 0x1D434} <= set(font.getBestCmap())
+    assert set(map(ord, "√−𝚤")) <= set(font.getBestCmap()), "what a browser draws for <msqrt>, <mo>-</mo>, <mi>ı</mi>"
     assert "MATH" in font
     assert (tour.root / "_site/site_libs/qmdsite/math.woff2").stat().st_size < 200_000
+
+
+SPACED = {
+    r"v\max(0, x)": "v_max(0,x)",
+    r"a\log 2": "a_log_2",
+    r"(x)^2\sin^2 y": "(x)2_sin2_y",
+    r"\log\left(x\right)\log_2 x, \exp y": "log(x)_log2_x,exp_y",
+    r"\sum_i\log p_i=\exp(-y)": "∑ilog_pi=exp(−y)",
+    r"\arg\max_x f": "arg_maxx_f",
+    r"\sqrt{2\log x}\begin{array}{c}2\ln x\end{array}": "2_log_x2_ln_x",
+    r"x\frac{\sin^2}{2}e^{\log}": "xsin22elog",
+    r"2\,\log\,x": "2_log_x",
+    r"\text{a < b}\log x": "a < b_log_x",
+    r"\displaystyle 2\max_i x_i": "2_maxi_xi",
+}
+
+
+def test_names_of_functions_have_the_space_beside_them_that_tex_sets(project: Project) -> None:
+    project.page("index", "\n\n".join(f"${tex}$" for tex in SPACED) + "\n\n$$2\\max_i x_i$$")
+    assert project.render().status == 0
+    formulas = re.findall("<math .*?</math>", project.html("index"))
+    spaced = [re.sub("<mspace[^>]*>", "_", formula.replace("\u2061", "")) for formula in formulas]
+    assert list(map(plain, spaced)) == [*SPACED.values(), "2_maxi_xi"]
+    sources = [html.unescape(*re.findall("<annotation.*?>(.*?)</annotation>", formula)) for formula in formulas]
+    assert sources == [*SPACED, r"2\max_i x_i"]
+
+
+@pytest.mark.parametrize("tex", ["f'", r"f^{\prime}", "f''", "x'_i"])
+def test_a_prime_is_raised_once(project: Project, tex: str) -> None:
+    project.page("index", f"${tex}$")
+    assert project.render().status == 0
+    (prime,) = re.findall("<(m[^>]*)><mi>[fx]</mi>.*?<mo([^>]*)>[′″]</mo>", project.html("index"))
+    assert prime == (("msubsup", "") if "_" in tex else ("mrow", ' lspace="0" rspace="0"'))
 
 
 def test_a_second_render_executes_nothing_and_changes_no_byte(tour: Project) -> None:

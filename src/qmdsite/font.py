@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# A browser shows a lone <mi>x</mi> in mathematical italic, which has code points of its own: these are always there.
-ALWAYS = [*range(0x20, 0x7F), *range(0x391, 0x3CA), *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C), 0x210E]
+# What a browser draws and no page has written: a lone <mi>x</mi> in mathematical italic, which has code points of its
+# own, also without a dot, the minus of <mo>-</mo>, and the root of <msqrt> and <mroot>.
+ITALIC = [*range(0x1D434, 0x1D468), *range(0x1D6A4, 0x1D6A6), *range(0x1D6E2, 0x1D71C), 0x210E]
+ALWAYS = [*range(0x20, 0x7F), *range(0x391, 0x3CA), *ITALIC, 0x2212, 0x221A]
 
 
 def characters(pages: Iterable[str]) -> str:

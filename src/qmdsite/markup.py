@@ -1,4 +1,4 @@
-"""Pages as trees, for what is made from finished pages."""
+"""Pages and formulas as trees, for what pandoc leaves to be done and for what is made from finished pages."""
 
 import re
 
@@ -10,6 +10,43 @@ ASIDE = (
     *("script", "style", "nav", "button", "input", "template", "*[contains(@class, 'quarto-listing')]"),
     *("a[@class='anchor']", "a[@aria-hidden='true']"),
 )
+
+# The name of a function: pandoc puts the sign of its application behind it, or limits below or above it.
+NAMES = ".//mo[.='\u2061']/.. | .//*[self::munder or self::mover or self::munderover]/mi[1][string-length() > 1]"
+SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
+PRIMES = ".//msup[*[1][self::mi]][*[2][.='′' or .='″' or .='‴']]"
+
+
+def typeset(formula: str) -> str:
+    """Return a formula of pandoc's with TeX's space beside the names of functions, and primes that are raised once."""
+    math = lxml.html.fragment_fromstring(formula)
+    for name in math.xpath(NAMES):
+        while name.getparent().tag in SCRIPTS and name.getprevious() is None:
+            name = name.getparent()
+        if name.getparent().tag in ("mrow", "mtd"):
+            if _operand(name.getprevious(), -1):
+                name.addprevious(_thin())
+            if _operand(name.getnext(), 0):
+                name.addnext(_thin())
+    for power in math.xpath(PRIMES):
+        # The font's primes are raised themselves.
+        power.tag = "mrow"
+        power[1].tag = "mo"
+        power[1].attrib.update({"lspace": "0", "rspace": "0"})
+    return written(math)
+
+
+def _thin() -> HtmlElement:
+    return lxml.html.Element("mspace", width="0.167em")
+
+
+def _operand(element: HtmlElement | None, side: int) -> bool:
+    """Return whether an element is one at this end: no space, and no operator or bracket, which bring their own."""
+    while element is not None and len(element) and element.tag in ("mrow", *SCRIPTS):
+        element = element[side if element.tag == "mrow" else 0]
+    if element is None or element.tag == "mspace":
+        return False
+    return element.tag != "mo" or (side == -1 and element.get("form") == "postfix")
 
 
 def main(page: bytes) -> tuple[HtmlElement, HtmlElement]:
