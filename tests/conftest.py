@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,18 +46,27 @@ def site(tmp_path_factory):
     return folder / "_site"
 
 
-@pytest.fixture(scope="session")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    if not path and os.environ.get("CI"):
-        pytest.fail("the gate needs a browser: install chromium")
-    if not path:
-        pytest.skip("no chromium on the PATH: pages are not looked at in a browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+@contextmanager
+def chromium():
+    """Start the browser of this machine."""
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not CHROMIUM and os.environ.get("CI"):
+        pytest.fail("the gate needs a browser: install chromium")
+    if not CHROMIUM:
+        pytest.skip("no chromium on the PATH: pages are not looked at in a browser")
+    with chromium() as started:
+        yield started
 
 
 class Host(SimpleHTTPRequestHandler):
@@ -99,7 +109,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64  # a browser asks for many files at once
 
 
-def served(site, host):
+@contextmanager
+def serving(site, host=Host):
+    """Serve a site on this machine; the address is what this returns."""
     with Server(("127.0.0.1", 0), partial(host, directory=str(site))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -109,10 +121,12 @@ def served(site, host):
 @pytest.fixture(scope="session")
 def address(site):
     """Where the rendered site is served on this machine."""
-    yield from served(site, Host)
+    with serving(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def slow_address(site):
     """Where it is served as if it were far away."""
-    yield from served(site, SlowHost)
+    with serving(site, SlowHost) as address:
+        yield address

@@ -2,14 +2,10 @@
 
 import shutil
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from conftest import CHROMIUM, ROOT, chromium, serving
 
-ROOT = Path(__file__).parent.parent
 SITE, FOLDER = ROOT / "_site", ROOT / "screenshots"
 WIDTHS = {"wide": 1280, "narrow": 390}
 HEIGHT = 900
@@ -21,11 +17,6 @@ DENSEST = """() => {
   const inside = (top) => tops.filter((each) => each >= top && each < top + innerHeight - 100).length;
   return tops.length ? tops.reduce((best, top) => (inside(top) > inside(best) ? top : best)) - 60 : null;
 }"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 def shoot(page, address, name, label):
@@ -44,26 +35,19 @@ def shoot(page, address, name, label):
 
 
 def main():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    if not path:
+    if not CHROMIUM:
         sys.exit("screenshots: no chromium on the PATH; install it (on Debian: apt install chromium)")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     names = ["", *(f"posts/{page.parent.name}/" for page in sorted(SITE.glob("posts/*/index.html")))]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
     files = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with serving(SITE) as address, chromium() as browser:
         for scheme in ("light", "dark"):
             for label, width in WIDTHS.items():
                 page = browser.new_page(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
                 for name in names:
                     files += shoot(page, address, name, f"{scheme}-{label}")
                 page.close()
-        browser.close()
-    server.shutdown()
     files.sort()
     shown = "\n".join(
         f'<figure><img src="{file}" alt="" loading="lazy"><figcaption>{file}</figcaption></figure>' for file in files

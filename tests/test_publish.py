@@ -2,11 +2,8 @@
 
 import re
 import struct
-import threading
 import zlib
 from email.utils import parsedate_to_datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import feedparser
 import lxml.etree
 import lxml.html
 import pytest
+from conftest import serving
 from test_site import DOT, Project, cell, finished
 
 SETTINGS = """\
@@ -517,23 +515,15 @@ FIND = """async (words) => {
 
 @pytest.fixture
 def served(published: Project, browser: Any) -> Any:
-    """A page of the site on a plain file server; what it complains of is on the page's list."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(published.root / "_site")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    """A page of the site as hosts serve it; what it complains of is on the page's list."""
     page = browser.new_page()
     page.said = []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.goto(f"http://127.0.0.1:{server.server_port}/posts/one/index.html", wait_until="networkidle")
-    yield page
-    page.close()
-    server.shutdown()
-    server.server_close()
+    with serving(published.root / "_site") as address:
+        page.goto(f"{address}posts/one/index.html", wait_until="networkidle")
+        yield page
+        page.close()
 
 
 def test_the_search_finds_words_of_mathematics_and_names_in_code_under_the_policy_of_a_page(served: Any) -> None:

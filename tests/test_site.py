@@ -10,17 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import serving
 
 SETTINGS = """\
 project:
@@ -1377,11 +1375,13 @@ def test_a_reference_that_a_cell_may_define_is_judged_after_it_ran(project: Proj
     assert "ran 1 cells" in ran.out
 
 
-def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project, browser: Any) -> None:
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tour.root / "_site"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
+@pytest.fixture
+def address(tour: Project) -> Iterator[str]:
+    with serving(tour.root / "_site") as address:
+        yield address
+
+
+def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(address: str, browser: Any) -> None:
     failed: list[str] = []
     page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page.on("requestfailed", lambda request: failed.append(request.url))
@@ -1399,8 +1399,6 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(tour: Project, 
     page.goto(address + "index.html#category=one")
     assert page.locator("article:visible").count() == 1
     page.close()
-    server.shutdown()
-    server.server_close()
     assert failed == []
 
 
