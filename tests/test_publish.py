@@ -90,7 +90,7 @@ Nothing of it.
 
 ## The *transpose* {#sec-b}
 
-A [link](https://x.org/?a=1&b=2) and `torch.matmul(X, W)`.
+A [link](https://x.org/?a=1&b=2), [letter](mailto:a@x.org), [home](https://y.org/blog) and `torch.matmul(X, W)`.
 """
 MISSING = """\
 ---
@@ -442,6 +442,13 @@ def test_a_page_tells_other_sites_how_to_show_it(published: Project) -> None:
     assert "og:image" not in home
 
 
+def test_the_image_of_a_preview_may_be_on_another_host(project: Project) -> None:
+    project.write("posts/one/index.qmd", ONE.replace("card.png", "https://x.org/card.png"))
+    assert project.render().err == ""
+    assert meta(project, "posts/one/index")["og:image"] == "https://x.org/card.png"
+    assert "https://x.org/card.png\t" in (project.root / ".qmdsite/links.txt").read_text()
+
+
 def test_an_image_that_there_is_not_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.write("scripts/card.py", "")
     assert complaint(project, capsys) == ("posts/one/index.qmd:6: 'card.png' leads nowhere: there is no such file\n")
@@ -492,9 +499,11 @@ def test_language_models_get_a_list_and_each_page_as_markdown(published: Project
 def test_a_link_to_the_address_of_the_site_is_one_within_it(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.write("404.qmd", MISSING + "[a](https://y.org/blog/gone.html) [b](https://y.org/blog/#none)")
+    places = "[a](https://y.org/blog/gone.html) [b](https://y.org/blog/#none) [c](https://y.org/blog#other)"
+    project.write("404.qmd", MISSING + places)
     assert [line.partition(" leads")[0] for line in complaint(project, capsys).splitlines()] == [
         "404.qmd:6: '#none'",
+        "404.qmd:6: '#other'",
         "404.qmd:6: 'gone.html'",
     ]
 
@@ -502,7 +511,7 @@ def test_a_link_to_the_address_of_the_site_is_one_within_it(
 def test_the_links_to_other_sites_are_listed_in_one_place(published: Project) -> None:
     listed = (published.root / ".qmdsite/links.txt").read_text()
     assert listed == "https://x.org/?a=1&b=2\tposts/one/index.html posts/two/index.html\n"
-    assert "1 links to other sites, listed in .qmdsite/links.txt" in published.render().out
+    assert "1 link to other sites, listed in .qmdsite/links.txt" in published.render().out
 
 
 FIND = """async (words) => {
@@ -537,6 +546,13 @@ def test_the_search_finds_words_of_mathematics_and_names_in_code_under_the_polic
 @pytest.mark.parametrize("words", ["zebra", "mathbf", "Press", "found", "Skip"])
 def test_the_search_does_not_find_what_is_no_text_of_a_page(served: Any, words: str) -> None:
     assert served.evaluate(FIND, words) == []
+
+
+@pytest.mark.parametrize("what", ["video", "iframe"])
+def test_a_policy_lets_the_films_and_pages_of_the_site_into_a_page(served: Any, what: str) -> None:
+    served.evaluate(f"document.body.append(Object.assign(document.createElement('{what}'), {{src: '../run.js'}}))")
+    served.wait_for_timeout(100)
+    assert [said for said in served.said if "Content Security Policy" in said] == []
 
 
 def test_a_policy_lets_no_inline_script_and_no_other_host_into_a_page(served: Any) -> None:

@@ -387,6 +387,15 @@ def test_links_between_sources_become_links_between_pages(tour: Project) -> None
     assert ".qmd" not in page
 
 
+def test_data_and_the_tables_of_pandas_stand_in_a_page(project: Project) -> None:
+    data = '<script type="application/json">{"a": "<b onclick=1>"}</script>\n\n'
+    project.page("index", data + cell("display({'text/html': '<style scoped>\\np {}\\n</style><b>t</b>'}, raw=True)"))
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert "<style" not in project.html("index")
+    assert data.strip() in project.html("index")
+
+
 def test_the_listing_lists_the_posts_in_order(tour: Project) -> None:
     text = plain(tour.html("index").partition("quarto-listing")[2])
     assert re.search(
@@ -524,6 +533,12 @@ BAD = [
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "a\n\n<script>x()</script>\n", 7, "lets no '<script…' in it work; put it in a file"),
     (PAGE + cell("display({'text/html': '<style>p {}</style>'}, raw=True)"), 6, "lets no '<style…' in it work"),
+    (PAGE + "<script type='module'>x()</script>\n", 5, "lets no '<script…' in it work; put it in a file"),
+    (PAGE + 'a\n\n<button\nonclick="x()">b</button>\n', 8, "lets no 'onclick=…' in it work"),
+    (PAGE + "a\n\n[b](javascript:x%28%29)\n", 7, "lets no 'javascript:…' in it work"),
+    (PAGE + "a\n\n<img alt='b' src=gone.png>\n", 7, "'gone.png' leads nowhere"),
+    (PAGE + '<img src="dot.svg" srcset="dot.svg 1x, gone.png 2x">\n', 5, "'gone.png' leads nowhere"),
+    (PAGE + '<video poster="gone.png" src="dot.svg"></video>\n', 5, "'gone.png' leads nowhere"),
     (PAGE + "```python\nx = 1  # <1>\n```\n\nOne\n", 6, "below its code there is no numbered list"),
     (PAGE + cell("x = 1\ny = 1  # <1>") + "One\n", 7, "below its code there is no numbered list"),
     (PAGE + "```python\nx = 1  # <1>\ny = 1  # <2>\n```\n\n1. One\n", 7, "the list below this code has no item 2"),
@@ -544,6 +559,7 @@ def test_bad_input_is_named_with_file_and_line(
     from qmdsite.__main__ import main
 
     project.write("index.qmd", text)
+    project.write("dot.svg", DOT.decode())
     assert main(["render", str(project.root)]) == 2
     first = capsys.readouterr().err.splitlines()[0]
     assert first.startswith(f"index.qmd:{line}: ")
@@ -683,7 +699,8 @@ def test_a_broken_pyproject_is_named_before_a_cell_runs(project: Project, text: 
 def test_links_in_comments_and_scripts_are_none_and_a_query_is_no_part_of_a_file(project: Project) -> None:
     project.write("dot.svg", DOT.decode())
     project.write("run.js", "")
-    page = '<!-- <img src="gone.png"> -->\n\n<script src="run.js">const text = `<img src="${x}"> <a href="y">`;</script>\n\n'
+    page = '<!-- <img src="gone.png"> -->\n\n'
+    page += '<script src="run.js">const text = `<img src="${x}"> <a href="y">`;</script>\n\n'
     page += '![a](dot.svg?v=1) [b](?x=1) [c](index.html?x=1#there) <img src="dot.svg?v=2"> [d]{#there}\n\n'
     project.page("index", page + '<script src="run.js?v=3"></script>')
     ran = project.render()

@@ -28,9 +28,9 @@ def social(project: Project, page: Page) -> dict[str, Any]:
     meta["og-type"] = "article" if "date" in page.meta else "website"
     if name := page.meta.get("image"):
         path = os.path.normpath(PurePosixPath(page.path).parent / name)
-        file = project.root / path
+        file, elsewhere = project.root / path, re.match("https?://", name)
         meta |= {
-            "image": {"address": literal(project.address(path))},
+            "image": {"address": literal(name if elsewhere else project.address(path))},
             "image-alt": literal(page.meta.get("image-alt", "")),
         }
         if file.suffix == ".png" and file.is_file():

@@ -129,6 +129,8 @@ class Composition:
         elif form in SUFFIX:
             value = block(self.image(cell, form, value, index, output.get("metadata", {})), "=html")
         elif form in ("text/html", "text/plain"):
+            if form == "text/html":  # a table of pandas has a style sheet, which a page's policy does not let in
+                value = re.sub(r"<style scoped>.*?</style>\s*", "", value, flags=re.S)
             value = block(value, "=html" if form == "text/html" else ".text")
         markdown = " .cell-output-markdown" if form in ("text/markdown", "text/latex") else ""
         return f"\n\n{value}\n\n" if asis else div(f".cell-output .cell-output-display{markdown}", value)

@@ -1,9 +1,11 @@
 """The links between the pages of a site, and the files that pages show."""
 
-import html
 import os
 import re
 from urllib.parse import unquote
+
+import lxml.html
+from lxml.html import HtmlElement
 
 from qmdsite import source
 from qmdsite.problem import Problem
@@ -11,7 +13,30 @@ from qmdsite.project import Project, files_of, out, texts
 from qmdsite.source import Page
 
 
-def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict[str, set[str]]]:
+def blocked(tree: HtmlElement) -> set[str]:
+    """Return how the things begin that a page's policy lets do nothing: what is no file."""
+    script = r"[\w.+-]+/(?!(x-)?(java|ecma)script)"  # a block of data has a type with a slash
+    inline = [
+        each.tag for each in tree.xpath("//style | //script[not(@src)]") if not re.match(script, each.get("type", ""))
+    ]
+    handlers = [each.attrname for each in tree.xpath("//@*[starts-with(name(), 'on')]")]
+    return {
+        *(f"<{tag}" for tag in inline),
+        *(f"{name}=" for name in handlers),
+        *("javascript:" for _ in tree.xpath("//@href[starts-with(., 'javascript:')]")),
+    }
+
+
+def links(tree: HtmlElement) -> list[tuple[str, str]]:
+    """Return what a page links to and shows, each with its element's name."""
+    found = [(each.getparent().tag, str(each)) for each in tree.xpath("//@href | //@src | //@poster")]
+    several = [
+        each for value in tree.xpath("//@srcset") for each in re.findall(r"(\S*[^\s,])(?:\s[^,]*)?(?:,|$)", value)
+    ]
+    return [*found, *(("img", link) for link in several)]
+
+
+def check_links(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict[str, set[str]]]:
     """Add the project's files that pages show or link to; return what leads nowhere, and who links to other sites."""
     problems: list[Problem] = []
     elsewhere: dict[str, set[str]] = {}
@@ -40,24 +65,23 @@ def link(project: Project, files: dict[str, bytes]) -> tuple[list[Problem], dict
         if here not in sources and (project.root / here).is_file():
             continue  # the project's own file, copied as it is
         page = sources.get(here, Page(here))
-        text = r"<!--.*?-->|<pre.*?</pre>|<math.*?</math>|(<script\b[^>]*>).*?</script>"
-        body = re.sub(text, r"\1", pages[here], flags=re.S)
-        for opening in set(re.findall(r"<style\b|<script\b(?![^>]*\ssrc=)", body)):
+        tree = lxml.html.document_fromstring(pages[here] or "<html>")
+        for opening in blocked(tree):
             words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
             problems.append(page.problem(opening, words))
-        links = re.findall(r"""<(\w+)\b[^>]*?\s(?:href|src)=(["'])(.*?)\2""", body, flags=re.S)
-        for tag, _, link in [*links, *(("img", "", name) for name in texts(page.meta.get("image")))]:
+        # A preview's image is loaded by others.
+        for tag, link in [*links(tree), *(("a", name) for name in texts(page.meta.get("image")))]:
             # What is published at the site's own address is looked for here.
-            at_home = bool(own) and link.startswith(f"{own}/")
-            folder, link = ("", link.removeprefix(f"{own}/")) if at_home else (os.path.dirname(here), link)
-            target, _, fragment = html.unescape(link).partition("#")
+            at_home = bool(own and re.match(rf"{re.escape(own)}(?![^/?#])", link))
+            folder, link = ("", link.removeprefix(own).lstrip("/")) if at_home else (os.path.dirname(here), link)
+            target, _, fragment = link.partition("#")
             target, fragment = unquote(target.partition("?")[0]), unquote(fragment)
             if re.match(r"[a-z][a-z0-9+.-]*:|//", link):
                 if tag != "a" and not link.startswith("data:"):
                     words = f"'{link}' is on another host, which a page may link to and not load from"
                     problems.append(page.problem(link, words))
-                elif tag == "a":
-                    elsewhere.setdefault(html.unescape(link), set()).add(here)
+                elif re.match("(https?:)?//", link):
+                    elsewhere.setdefault(link, set()).add(here)
                 continue
             name = os.path.normpath(os.path.join(folder, target)) if target or at_home else here
             index = os.path.normpath(f"{name}/index.html")

@@ -4,6 +4,7 @@ import re
 import subprocess
 from xml.etree import ElementTree as ET
 
+import lxml.html
 import pypandoc
 
 from qmdsite.cache import Cache, digest
@@ -92,5 +93,8 @@ def rebase(project: Project, files: dict[str, bytes]) -> None:
     """Write the links of the page for what is not found from the root of the host: it is shown at any address."""
     if NOT_FOUND in project.pages:
         base = re.sub(r"https?://[^/]*", "", project.website.get("site-url", "")).rstrip("/")
-        name, relative = out(NOT_FOUND), r"""(<[^>]*\s(?:href|src)=["'])(?![a-z][a-z0-9+.-]*:|[/#])"""
-        files[name] = re.sub(relative, rf"\g<1>{base}/", files[name].decode()).encode()
+        root = lxml.html.document_fromstring(files[out(NOT_FOUND)].decode())
+        for link in root.xpath("//@href | //@src | //@poster"):
+            if not re.match(r"[a-z][a-z0-9+.-]*:|[/#]", link):
+                link.getparent().set(link.attrname, f"{base}/{link}")
+        files[out(NOT_FOUND)] = written(root).encode()

@@ -19,7 +19,7 @@ from qmdsite.cache import Cache, digest
 from qmdsite.context import LIBS, context
 from qmdsite.convert import HERE, NOTEBOOK, Composition, convert, html_arguments
 from qmdsite.execute import Executor, Outputs
-from qmdsite.links import link
+from qmdsite.links import check_links
 from qmdsite.notebook import Notebook
 from qmdsite.problem import BadInput, FailedCell
 from qmdsite.project import Project, out, texts
@@ -73,11 +73,11 @@ class Site(Project):
             files = self.build(executor, kept)
             files |= self.assets(files)
             if self.scripts["post-render"]:
-                link(self, files)  # what pages show is there for the scripts; of links only what they leave is judged
+                check_links(self, files)  # what pages show is there for the scripts; only what they leave is judged
                 self.judge()
                 files = self.post_render(files)
             files |= publish(self, files, self.htmls)
-            problems, elsewhere = link(self, files)
+            problems, elsewhere = check_links(self, files)
             self.problems += problems
             self.judge()
             if self.website.get("search", True):
@@ -89,7 +89,8 @@ class Site(Project):
         ran = sum(outputs is None for outputs in kept.values())
         listed = self.work / "links.txt"
         listed.write_text("".join(f"{each}\t{' '.join(sorted(elsewhere[each]))}\n" for each in sorted(elsewhere)))
-        print(f"{len(elsewhere)} links to other sites, listed in {listed.relative_to(self.root)}", flush=True)
+        count = f"{len(elsewhere)} link{'s' * (len(elsewhere) != 1)}"
+        print(f"{count} to other sites, listed in {listed.relative_to(self.root)}", flush=True)
         print(f"{self.output.name}: {len(kept)} pages, {ran} executed, {time.time() - started:.1f} s", flush=True)
 
     def build(self, executor: Executor, kept: dict[str, Outputs | None]) -> dict[str, bytes]:
