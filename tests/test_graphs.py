@@ -40,14 +40,25 @@ def test_every_tensor_stands_there_with_its_shape_and_its_gradient():
     assert title == "Graph of Linear, ReLU, Linear, MSELoss: tensors down, gradients up"
     assert tensors == [
         "X (6, 10)", "W1 (10, 2)", "b1 (2)", "L1 (6, 2)",
-        "R (6, 2)", "W2 (2, 1)", "b2 (1)", "L2 (6, 1)", "T (6, 1)", "L ()",
+        "R (6, 2)", "W2 (2, 1)", "b2 (1)", "L2 (6, 1)", "T (6, 1)", "L (one number)",
     ]  # fmt: skip
-    assert gradients == [f"∂L/∂{tensor}" for tensor in tensors if not tensor.startswith("T")]
+    assert gradients == [*(f"∂L/∂{tensor}" for tensor in tensors[:-1] if not tensor.startswith("T")), "∂L/∂L = 1"]
 
 
 def test_a_gradient_is_of_the_last_output_if_that_is_a_number_and_of_some_loss_if_not():
-    assert drawn(LOSS)[3] == ["∂loss/∂X (6, 1)", "∂loss/∂loss ()"]
+    assert drawn(LOSS)[3] == ["∂loss/∂X (6, 1)", "∂loss/∂loss = 1"]
     assert drawn(LINEAR)[3] == ["∂L/∂X (5, 3, 2)", "∂L/∂W (2, 4)", "∂L/∂b (4)", "∂L/∂Y (5, 3, 4)"]
+
+
+def test_the_gradient_of_a_number_is_what_the_last_layer_was_handed():
+    class Watched(MSELoss):
+        def backward(self, grad_output):
+            handed.append(grad_output)
+            return super().backward(grad_output)
+
+    handed = []
+    last = drawn(graph({"L": Watched()}, X=T, T=T))[3][-1]
+    assert last == f"∂L/∂L = {handed[0]:g}"
 
 
 def test_the_words_tell_all_that_is_drawn_in_the_order_in_which_it_happens():
@@ -56,7 +67,10 @@ def test_the_words_tell_all_that_is_drawn_in_the_order_in_which_it_happens():
         "Of the gradient of Y (5, 3, 4), Linear makes those of X (5, 3, 2), W (2, 4) and b (4). "
         "Each gradient has the shape of its tensor."
     )  # fmt: skip
-    assert drawn(LOSS)[1].startswith("MSELoss makes loss () of X (6, 1) and T (6, 1). Of the gradient of loss ()")
+    assert drawn(LOSS)[1].startswith(
+        "MSELoss makes loss (one number) of X (6, 1) and T (6, 1). The gradient of loss (one number) is 1. "
+        "Of the gradient of loss (one number), MSELoss makes"
+    )
     _, words, tensors, _, layers = drawn(MLP)
     assert all(words.count(tensor) > (tensor != "T (6, 1)") for tensor in tensors)
     assert re.findall(r"(?:^|\. |, )(\w+) makes", words) == [*layers, *reversed(layers)]
@@ -74,7 +88,16 @@ def test_a_chain_in_one_box_has_all_parameters_at_its_side():
     *inner, loss = layers.values()
     tensors, gradients, layers = drawn(graph({"Y": Sequential(*inner), "L": loss}, X=X, T=T, **parameters))[2:]
     assert layers == ["Sequential", "MSELoss"]
-    assert tensors == ["X (6, 10)", "W1 (10, 2)", "b1 (2)", "W2 (2, 1)", "b2 (1)", "Y (6, 1)", "T (6, 1)", "L ()"]
+    assert tensors == [
+        "X (6, 10)",
+        "W1 (10, 2)",
+        "b1 (2)",
+        "W2 (2, 1)",
+        "b2 (1)",
+        "Y (6, 1)",
+        "T (6, 1)",
+        "L (one number)",
+    ]
     assert len(gradients) == len(tensors) - 1
 
 

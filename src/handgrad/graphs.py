@@ -16,6 +16,11 @@ ARROW, GAP, LANE, SPACE = 26, 8, 15, 50
 LINES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
 
 
+def in_words(shape: Sequence[int]) -> str:
+    """Return the sizes of a shape; a number has none, and empty parentheses would look like a call."""
+    return ", ".join(map(str, shape)) or "one number"
+
+
 @dataclass(frozen=True)
 class Edge:
     """A tensor that enters or leaves a layer; its gradient, if it gets one, has its shape and goes the other way."""
@@ -25,7 +30,7 @@ class Edge:
     has_gradient: bool = True
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(map(str, self.shape))})"
+        return f"{self.name} ({in_words(self.shape)})"
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def _run(
         turns.append((layer, inputs, output))
         entering = output
     nodes: list[Node] = []
-    grad = torch.ones_like(tensors[entering])
+    handed_in = grad = torch.ones_like(tensors[entering])
     for layer, inputs, output in reversed(turns):
         own = {names[id(parameter)]: parameter for parameter in layer.parameters()}
         for parameter in own.values():
@@ -91,17 +96,20 @@ def _run(
         parts = [inputs[0], *own, *inputs[1:]]
         taken = [Edge(name, tensors[name].shape, name not in targets) for name in parts]
         nodes.insert(0, Node(kind, taken, Edge(output, tensors[output].shape)))
-    return Graph(nodes)
+    return Graph(nodes, handed_in)
 
 
 @dataclass(frozen=True, repr=False)
 class Graph:
-    """A chain of nodes, shown as a picture; its text says the same in words."""
+    """A chain of nodes, shown as a picture; its text says the same in words. `grad` is what the last was handed."""
 
     nodes: Sequence[Node]
+    grad: Tensor
 
     def __repr__(self) -> str:
         lines = [f"{node.layer} makes {node.output} of {_listed(node.inputs)}." for node in self.nodes]
+        if not self.grad.ndim:
+            lines.append(f"The gradient of {self.nodes[-1].output} is {self.grad:g}.")
         for node in reversed(self.nodes):
             learned = [edge for edge in node.inputs if edge.has_gradient]
             what = "that" if len(learned) == 1 else "those"
@@ -134,6 +142,8 @@ class Graph:
                 boxes.append(_text(node.layer, 0, y + height / 2, "middle"))
                 y += height
         derivatives = [(f"∂{of}/∂{edge}", x, down) for edge, x, down in labels if edge.has_gradient]
+        if not self.grad.ndim:
+            derivatives[-1] = (f"∂{of}/∂{of} = {self.grad:g}", *derivatives[-1][1:])
         values += [_text(str(edge), -x, down, "end") for edge, x, down in labels]
         gradients += [_text(name, x, down, "start") for name, x, down in derivatives]
         left = max(x + len(str(edge)) * LETTER for edge, x, _ in labels)

@@ -12,10 +12,13 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from handgrad.graphs import in_words
 from handgrad.symbolic.notation import Markdown, display
 
 PLAYER = '<script src="../player.js" defer></script>'
 """A post is one folder below the script. It is no module, since browsers load none from a folder without a server."""
+LINES = 'fill="none" stroke="currentColor"'
+"""What curves need in a notebook, which has no style sheet."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def _caption(number: int, label: str, steps: Sequence[Step]) -> str:
 
 def _table(step: Step, number: int) -> str:
     """Return the values as a table, a vector as one row, that appears at moment `number`."""
-    caption = f"<b>{html.escape(step.name)}</b> ({', '.join(map(str, step.tensor.shape))})"
+    caption = f"<b>{html.escape(step.name)}</b> <span>({in_words(step.tensor.shape)})</span>"
     rows = "\n".join(
         f"<tr>{''.join(f'<td>{_number(value)}</td>' for value in row)}</tr>"
         for row in step.tensor[(None,) * (2 - step.tensor.ndim)].tolist()
@@ -128,15 +131,17 @@ class Panel:
 class Animation:
     """Panels that play together, in boxes of 300 by 200 pixels; shown as HTML.
 
-    `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1], and `interval` is the time from frame to
-    frame, in milliseconds. ValueError if there is nothing to play, if a panel has not one frame for each label, or if
-    something in one cannot be drawn: the message names panel, frame and kind.
+    `labels` name the frames, all axes go from x[0] to x[1] and y[0] to y[1], `legend` says what the kinds of curves
+    are, and `interval` is the time from frame to frame, in milliseconds. ValueError if there is nothing to play, if a
+    panel has not one frame for each label, or if something in one cannot be drawn: the message names panel, frame and
+    kind.
     """
 
     panels: Sequence[Panel] = field(repr=False)  # a saved notebook has the text beside the picture
     labels: Sequence[str] = field(repr=False)
     x: tuple[float, float]
     y: tuple[float, float]
+    legend: Mapping[Kind, str] = field(default_factory=dict, repr=False)
     interval: int = 150
 
     def __post_init__(self) -> None:
@@ -159,40 +164,43 @@ class Animation:
     def _repr_html_(self) -> str:
         figures = "\n".join(map(self._figure, self.panels))
         return (
-            f'<div class="player" data-play="{self.interval}"><div class="panels">\n{figures}\n</div></div>\n{PLAYER}'
+            f'<div class="player" data-play="{self.interval}"><div class="panels">\n{self._legend()}\n{figures}\n'
+            f"</div></div>\n{PLAYER}"
         )
 
-    def _figure(self, panel: Panel) -> str:
-        hidden = ['visibility="hidden" '] * (len(self.labels) - 1) + [""]
-        frames = "\n".join(
-            f'<g {hide}data-step="{step}" data-label="{html.escape(label)}">{self._frame(frame)}</g>'
-            for step, (hide, label, frame) in enumerate(zip(hidden, self.labels, panel.frames, strict=True), 1)
+    def _legend(self) -> str:
+        """Return what the curves are, and how far the axes go: once, since numbers in small panels are too small."""
+        curves = "".join(
+            f'<span><svg class="key" viewBox="0 0 30 6" width="30" height="6" aria-hidden="true" {LINES}>'
+            f'<path class="{kind}" d="M0 3h30"/></svg> {html.escape(text)}</span> '
+            for kind, text in self.legend.items()
         )
+        x, y = (
+            f"{name} from {_number(low)} to {_number(high)}" for name, (low, high) in {"x": self.x, "y": self.y}.items()
+        )
+        return f'<p class="legend">{curves}<span>{x}, {y}</span></p>'
+
+    def _figure(self, panel: Panel) -> str:
+        frames, notes = "", ""
+        for step, (label, frame) in enumerate(zip(self.labels, panel.frames, strict=True), 1):
+            svg, text = ('visibility="hidden" ', 'hidden="" ') if step < len(self.labels) else ("", "")
+            frames += f'<g {svg}data-step="{step}" data-label="{html.escape(label)}">{self._frame(frame)}</g>\n'
+            notes += f'<span {text}data-step="{step}">{html.escape(frame.note)}</span>'
         return (
-            f'<figure><figcaption>{html.escape(panel.title)}</figcaption><svg viewBox="0 0 300 200" role="img" '
-            f'aria-label="{html.escape(panel.alt)}">{self._ticks()}{self._frame(panel.background)}\n{frames}</svg></figure>'
+            f'<figure><figcaption aria-live="off">{html.escape(panel.title)}<br/>{notes}</figcaption>'
+            f'<svg viewBox="0 0 300 200" role="img" aria-label="{html.escape(panel.alt)}" {LINES}>'
+            f"{self._frame(panel.background)}\n{frames}</svg></figure>"
         )
 
     def _frame(self, frame: Frame) -> str:
-        paths = "".join(
+        return "".join(
             f'<path class="{kind}" d="{"".join(map(self._path, curves))}"/>' for kind, curves in frame.curves.items()
-        )
-        return paths + (
-            f'<text x="294" y="22" text-anchor="end">{html.escape(frame.note)}</text>' if frame.note else ""
         )
 
     def _path(self, points: Tensor) -> str:
         (left, right), (low, high) = self.x, self.y
         at = ((300 * (x - left) / (right - left), 200 * (high - y) / (high - low)) for x, y in points.tolist())
         return "M" + " ".join(f"{x:.1f} {y:.1f}".replace(".0", "") for x, y in at)
-
-    def _ticks(self) -> str:
-        """Return the numbers at the ends of the axes, inside of the box."""
-        (left, right), (low, high) = self.x, self.y
-        return (
-            f'<text x="6" y="194">{_number(left)}</text><text x="294" y="194" text-anchor="end">{_number(right)}</text>'
-            f'<text x="6" y="22">{_number(high)}</text><text x="6" y="172">{_number(low)}</text>'
-        )
 
 
 def _fault(kind: str, curves: Sequence[Tensor]) -> str:
