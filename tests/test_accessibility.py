@@ -125,6 +125,36 @@ def test_a_slash_typed_in_the_search_is_a_slash(desk):
     assert desk.locator("#search-dialog input").input_value() == "1/n"
 
 
+def found(desk, words):
+    """What the search lists for words put in at once."""
+    desk.goto("index.html")
+    desk.keyboard.press("/")
+    desk.keyboard.insert_text(words)
+    desk.wait_for_function("() => document.querySelector('#search-dialog [role=status]').textContent")
+    return [link.get_attribute("href") for link in desk.locator("#search-dialog li a").all()]
+
+
+def test_the_search_leads_to_the_section_that_answers(desk):
+    assert any(href.endswith("posts/module/index.html#q28") for href in found(desk, "gradient double backward twice"))
+
+
+def test_a_word_that_no_page_has_is_not_found(desk):
+    assert found(desk, "zzqq") == []
+    assert "zzqq" in desk.locator("#search-dialog [role=status]").text_content()
+
+
+def test_escape_closes_the_search_with_words_in_it(desk):
+    found(desk, "einsum")
+    desk.keyboard.press("Escape")
+    assert not desk.locator("#search-dialog").is_visible()
+
+
+def test_an_address_with_a_broken_sign_breaks_nothing_else(desk):
+    desk.goto("index.html#category=50%")
+    assert desk.locator("button.copy").count() > 0
+    assert desk.locator("#search").is_visible()
+
+
 def test_the_contents_lead_to_a_section_and_say_where_the_reader_is(desk):
     desk.goto("posts/linear/index.html")
     reach(desk, "#TOC a")

@@ -164,10 +164,12 @@ function search() {
       const { results } = await (await engine).search(words);
       const pages = await Promise.all(results.slice(0, 10).map((result) => result.data()));
       if (words !== asked) return;
-      // The section that says most of it; a page without any of the words was found by their first letters alone.
+      // The section that says most of it. A page that shares but the first letter with the words is none.
       const said = (part) => part.weighted_locations.reduce((sum, { balanced_score }) => sum + balanced_score, 0);
       const best = pages.map(({ meta, sub_results }) => ({ meta, part: sub_results.reduce((one, other) => (said(other) > said(one) ? other : one)) }));
-      const found = best.filter(({ part }) => part.excerpt.includes("<mark>"));
+      const starts = words.toLowerCase().split(/\s+/).map((word) => word.slice(0, 3));
+      const marked = (part) => [...part.excerpt.toLowerCase().matchAll(/<mark>(.*?)<\/mark>/g)].map(([, mark]) => mark);
+      const found = best.filter(({ part }) => marked(part).some((mark) => starts.some((start) => mark.includes(start))));
       list.replaceChildren(...found.map(({ meta, part }) => {
         const text = make("p");
         text.innerHTML = part.excerpt;
