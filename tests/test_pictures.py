@@ -272,7 +272,7 @@ def test_the_note_of_a_frame_stands_in_the_caption_in_every_state_alone(page):
 
 
 def test_the_cells_of_a_tensor_and_of_its_gradient_have_one_size(page):
-    value, gradient = (Step(name, "", torch.zeros(3, 2), "", of=of) for name, of in (("W1", ""), ("∂L/∂W1", "W1")))
+    value, gradient = (Step(name, "", torch.zeros(3, 2), "", of=of) for name, of in (("w", ""), ("∂L/∂w", "w")))
     pair = re.search("```{=html}\n(.*)\n```", walkthrough([value, gradient]).text, re.S)[1]
     page.evaluate("html => document.body.innerHTML = html", f'<div class="player">{pair}</div>')
     boxes = [cell.bounding_box() for cell in page.locator("td").all()]
