@@ -449,11 +449,11 @@ def test_names_of_functions_have_the_space_beside_them_that_tex_sets(project: Pr
     assert sources == [*SPACED, r"2\max_i x_i"]
 
 
-@pytest.mark.parametrize("tex", ["f'", r"f^{\prime}", "f''", "x'_i"])
+@pytest.mark.parametrize("tex", ["f'", r"f^{\prime}", "f''", "(x)'", "x'_i"])
 def test_a_prime_is_raised_once(project: Project, tex: str) -> None:
     project.page("index", f"${tex}$")
     assert project.render().status == 0
-    (prime,) = re.findall("<(m[^>]*)><mi>[fx]</mi>.*?<mo([^>]*)>[′″]</mo>", project.html("index"))
+    (prime,) = re.findall("<(m[^>]*)><m[^>]*>[fx)]</m[io]>(?:<mi>i</mi>)?<mo([^>]*)>[′″]</mo>", project.html("index"))
     assert prime == (("msubsup", "") if "_" in tex else ("mrow", ' lspace="0" rspace="0"'))
 
 

@@ -14,7 +14,7 @@ ASIDE = (
 # The name of a function: pandoc puts the sign of its application behind it, or limits below or above it.
 NAMES = ".//mo[.='\u2061']/.. | .//*[self::munder or self::mover or self::munderover]/mi[1][string-length() > 1]"
 SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
-PRIMES = ".//msup[*[1][self::mi]][*[2][.='′' or .='″' or .='‴']]"
+PRIMES = ".//msup[*[1][self::mi or self::mo]][*[2][.='′' or .='″' or .='‴']]"
 
 
 def typeset(formula: str) -> str:
