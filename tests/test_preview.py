@@ -44,8 +44,12 @@ def test_an_open_page_shows_an_edit_and_only_the_pages_it_concerns_run(browser, 
         )
 
     def rendered(count):
-        while len([line for line in lines if line.startswith("_site:")]) < count:
+        for _ in range(1200):
+            if len([line for line in lines if line.startswith("_site:")]) >= count:
+                break
             page.wait_for_timeout(50)
+        else:
+            raise AssertionError(f"no {count} renders, but: {lines}")
         ran = [line for line in lines if " ran " in line]
         lines.clear()
         return [line.split()[1] for line in ran]

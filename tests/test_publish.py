@@ -1,8 +1,12 @@
 """What the renderer makes beside the pages: feeds, maps, previews, texts, the search; each promise on small sites."""
 
 import re
+import signal
 import struct
+import threading
+import time
 import zlib
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -224,30 +228,41 @@ def test_a_script_that_is_none_is_named(project: Project, name: str, capsys: pyt
     assert complaint(project, capsys) == f"_quarto.yml:3: {words}\n"
 
 
-def test_preview_does_not_render_for_ever_what_a_script_writes_before_a_render(tmp_path: Path) -> None:
-    import signal
-    import time
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came")
 
+
+def test_preview_does_not_render_for_ever_what_a_script_writes_before_a_render(tmp_path: Path) -> None:
     project = finished(tmp_path, "with open('log.txt', 'a') as log: log.write('x')", index="words")
     settings = (tmp_path / "_quarto.yml").read_text().replace("post-render", "pre-render")
     project.write("_quarto.yml", settings)
     process = project.start("preview", str(project.root), "--port", "0")
     try:
-        log = project.root / "log.txt"
-        for _ in range(600):
-            if log.exists() and len(log.read_text()) > 1:
-                break
-            time.sleep(0.1)
-        time.sleep(3)
-        assert log.read_text() == "xx"  # the second time it is known for what the render writes
+        lines: list[str] = []
+        threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True).start()
+        # The second time it is known for what the render writes.
+        until(lambda: sum(line.startswith("_site:") for line in lines) == 2)
+        for edit in (1, 2):
+            time.sleep(1)  # long enough for a render that nobody asked for to begin
+            project.page("index", f"edit {edit}")
+            until(lambda edit=edit: f"edit {edit}" in project.html("index"))
+            assert (project.root / "log.txt").read_text() == "xx" + "x" * edit
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
 
 
-def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_the_project(project: Project) -> None:
-    project.write("_quarto.yml", SETTINGS + "author: Nobody\ntoc-title: Contents\nformat: {ipynb: default}\n")
+def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_the_project(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("posts/two/index.qmd", TWO)
+    settings = "author: Nobody\ntoc-title: Contents\nformat: {ipynb: default}\n"
+    project.write("_quarto.yml", "project:\n  type: website\nwebsite:\n  search: false\n" + settings)
     project.write("posts/_metadata.yml", FOLDER + "toc-title: On it\nexecute: {echo: false}\nformat: {html: default}\n")
+    project.write("posts/one/index.qmd", "---\ntitle: One\n---\n\n## First\n\n" + cell("print('printed', 42)"))
     project.write("posts/one/_metadata.yml", "author: Inner\n")
     assert project.render().status == 0
     one, two = project.html("posts/one/index"), project.html("posts/two/index")
@@ -563,24 +578,28 @@ def test_a_policy_lets_the_films_and_pages_of_the_site_into_a_page(served: Any, 
 
 def test_a_policy_lets_no_inline_script_and_no_other_host_into_a_page(served: Any) -> None:
     served.evaluate("document.head.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
-    served.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://x.org/a.png'}))")
-    served.wait_for_timeout(100)
+    with served.expect_console_message(lambda message: "x.org" in message.text):
+        served.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://x.org/a.png'}))")
     assert served.evaluate("window.ran") is None
     assert len([said for said in served.said if "Content Security Policy" in said]) == 2
 
 
-def test_without_a_search_there_is_neither_index_nor_button(project: Project) -> None:
+def test_without_a_search_there_is_neither_index_nor_button(tmp_path: Path) -> None:
+    project = Project(tmp_path)
     assert project.render().status == 0
     assert 'id="search"' in project.html("index")
-    project.write("_quarto.yml", SETTINGS.replace("website:\n", "website:\n  search: false\n"))
+    assert "pagefind/pagefind.js" in project.site()
+    settings = (tmp_path / "_quarto.yml").read_text()
+    project.write("_quarto.yml", settings.replace("website:\n", "website:\n  search: false\n"))
     assert project.render().status == 0
     assert 'id="search"' not in project.html("index")
     assert not [name for name in project.site() if name.startswith("pagefind/")]
 
 
 def test_a_failing_pagefind_is_named_in_its_own_words_and_leaves_the_site_as_it_was(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    project = Project(tmp_path)
     monkeypatch.setattr("qmdsite.search.COMMAND", ["-c", "import sys; sys.exit('no room')"])
     assert complaint(project, capsys, 1) == "pagefind, which makes the index that the search asks, failed:\nno room\n"
     assert not (project.root / "_site").exists()
