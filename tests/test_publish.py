@@ -464,6 +464,29 @@ def test_the_image_of_a_preview_may_be_on_another_host(project: Project) -> None
     assert "https://x.org/card.png\t" in (project.root / ".qmdsite/links.txt").read_text()
 
 
+def test_a_picture_that_is_damaged_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.write("scripts/card.py", "open('posts/one/card.png', 'w').close()")
+    assert complaint(project, capsys) == "posts/one/index.qmd:6: 'card.png' is no PNG picture; make it again\n"
+
+
+def test_each_page_names_the_feed_of_its_own_listing(project: Project) -> None:
+    project.write("index.qmd", INDEX.replace("*.qmd", "posts/one"))
+    project.write("more/index.qmd", INDEX.replace('contents: "*.qmd"', "contents: new"))
+    project.write(
+        "more/new/index.qmd", "---\ntitle: New\ndate: 2026-01-04\ncategories: ['the \"best\"', a>b]\n---\n\n## Part\n"
+    )
+    project.write("_quarto.yml", SETTINGS + 'toc-title: The "page"\n')
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    page = lxml.html.document_fromstring(project.html("more/new/index"))
+    assert page.xpath("//link[@type='application/rss+xml']/@href") == ["../index.xml"]
+    assert page.xpath("//*[@class='categories']/a/text()") == ['the "best"', "a>b"]
+    assert {link.partition("#")[0] for link in page.xpath("//*[@class='categories']/a/@href")} == {"../index.html"}
+    home = lxml.html.document_fromstring(project.html("more/index"))
+    assert home.xpath("//article/@data-categories") == ['the "best"|a>b']
+    assert page.xpath("//nav[@id='TOC']/@aria-label") == ['The "page"']
+
+
 def test_an_image_that_there_is_not_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     project.write("scripts/card.py", "")
     assert complaint(project, capsys) == ("posts/one/index.qmd:6: 'card.png' leads nowhere: there is no such file\n")

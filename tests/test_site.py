@@ -345,6 +345,14 @@ def test_annotated_code_is_explained_below_it_by_number(project: Project) -> Non
     assert "a = 1  # <1>\nb = 2\nc = 3  # <2>\n" in project.site()["index.llms.md"].decode()
 
 
+def test_annotated_code_keeps_its_label_and_its_first_number(project: Project) -> None:
+    code = "```{.python #lst-a .numberLines startFrom=10}\nx = 1\ny = 2  # <1>\n```\n\n1. One\n"
+    project.page("index", f"{code}\n[a](#lst-a)\n")
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert '<a class="code-annotation" href="#lst-a-note-1">1</a>' in project.html("index")
+
+
 def test_in_a_notebook_annotated_code_keeps_its_comments_and_its_list(project: Project) -> None:
     code = cell("a = 1  # <1>\na + 1")
     project.write(
@@ -543,6 +551,8 @@ BAD = [
     (PAGE + cell("x = 1\ny = 1  # <1>") + "One\n", 7, "below its code there is no numbered list"),
     (PAGE + "```python\nx = 1  # <1>\ny = 1  # <2>\n```\n\n1. One\n", 7, "the list below this code has no item 2"),
     (PAGE + "```python\nx = 1  # <1>\n```\n\n1. One\n2. Two\n", 6, "no line of this code is marked # <2>"),
+    (PAGE + "```\nx = 1  # <1>\n```\n\n1. One\n", 6, "annotated code needs a language that is known"),
+    ("---\ntitle: t\nauthor: ''\ncitation: true\n---\n", 4, "needs an author: add 'author: …' to the page"),
     ("---\ntitle: t\nauthor: A\ncitation: true\n---\n", 4, "needs an address: add 'site-url: …' to 'website'"),
     ("---\ntitle: t\ncitation: true\n---\n", 3, "needs an author: add 'author: …' to the page, and an address"),
     (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 7, "closes nothing"),

@@ -10,7 +10,10 @@ from qmdsite.source import Page
 
 def entry(project: Project, page: Page) -> dict[str, Any]:
     """Return the page as pandoc's bibliographies describe a work; what it lacks for that is complained of."""
-    authors, site = texts(page.options.get("author")), project.website.get("site-url")
+    authors, site = (
+        [name for name in texts(page.options.get("author")) if name.strip()],
+        project.website.get("site-url"),
+    )
     lacking = [] if authors else ["an author: add 'author: …' to the page"]
     lacking += [] if site else ["an address: add 'site-url: …' to 'website' in _quarto.yml"]
     if lacking:
@@ -27,6 +30,6 @@ def entry(project: Project, page: Page) -> dict[str, Any]:
             {"family": literal(last)} | ({"given": literal(first)} if first else {}) for first, _, last in names
         ],
         **({"issued": date} if date else {}),
-        "url": literal(re.sub(r"/index\.html$", "/", f"{site.rstrip('/')}/{out(page.path)}")),
+        "url": literal(re.sub(r"/index\.html$", "/", project.address(out(page.path)))),
         "language": page.options.get("lang", "en"),
     }

@@ -7,6 +7,7 @@ import re
 import struct
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from qmdsite.citation import entry
 from qmdsite.convert import literal
@@ -34,7 +35,12 @@ def social(project: Project, page: Page) -> dict[str, Any]:
             "image-alt": literal(page.meta.get("image-alt", "")),
         }
         if file.suffix == ".png" and file.is_file():
-            width, height = struct.unpack(">II", file.read_bytes()[16:24])
+            with file.open("rb") as data:
+                start = data.read(24)
+            if len(start) < 24 or not start.startswith(b"\x89PNG"):
+                project.problems.append(page.problem(name, f"'{name}' is no PNG picture; make it again"))
+                return meta
+            width, height = struct.unpack(">II", start[16:])
             meta["image"] |= {"width": str(width), "height": str(height)}
     return meta
 
@@ -49,7 +55,8 @@ def context(project: Project, page: Page) -> dict[str, Any]:
         elsewhere = re.match(r"[a-z][a-z0-9+.-]*:|#", target)
         # A bracket that is neither code nor mathematics nor escaped could end the text.
         text = re.sub(r"(`[^`]*`|\$[^$]*\$|\\.)|[][]", lambda found: found[1] or f"\\{found[0]}", text)
-        return f"[{text}](<{target if elsewhere else relative(target)}>){attributes}"
+        target = re.sub("[<>]", lambda found: quote(found[0]), target if elsewhere else relative(target))
+        return f"[{text}](<{target}>){attributes}"
 
     def date(each: Page, name: str) -> str:
         try:
@@ -60,8 +67,11 @@ def context(project: Project, page: Page) -> dict[str, Any]:
             return ""
         return f"{day:%B} {day.day}, {day.year}"
 
+    def listed(each: Page) -> list[str]:
+        return [path for path, pages in project.listings.items() if path == each.path or each in pages]
+
     def shown(each: Page) -> dict[str, Any]:
-        home = next(iter(project.listings), "index.qmd")
+        home = next(iter(listed(each)), next(iter(project.listings), "index.qmd"))
         about: dict[str, Any] = {"link": link(each.meta["title"], each.path)}
         about["author"] = [literal(name) for name in texts(each.options.get("author"))]
         names = each.meta.get("categories", [])
@@ -72,7 +82,7 @@ def context(project: Project, page: Page) -> dict[str, Any]:
 
     options, website = page.options, project.website
     brand = literal(website.get("title", ""))
-    order = next(iter(project.listings.values()), [])
+    order = next((pages for pages in project.listings.values() if page in pages), [])
     meta = shown(page) | {
         "lang": options.get("lang", "en"),
         "description-meta": page.meta.get("description", website.get("description", "")),
@@ -94,9 +104,8 @@ def context(project: Project, page: Page) -> dict[str, Any]:
     if "site-url" in website and page.path != NOT_FOUND:
         meta["address"] = literal(project.address(out(page.path)))
         meta |= social(project, page)
-    for feed in project.listings if page.path in project.listings or page in order else ():
-        if "feed" in project.pages[feed].meta["listing"]:
-            meta["feed"] = literal(relative(out(feed, ".xml")))
+    if feeds := [path for path in listed(page) if "feed" in project.pages[path].meta["listing"]]:
+        meta["feed"] = literal(relative(out(feeds[0], ".xml")))
     if options.get("citation"):
         meta["citation"] = entry(project, page)
     for side, items in website.get("navbar", {}).items():

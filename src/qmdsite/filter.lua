@@ -102,9 +102,10 @@ local function Pandoc(doc)
   doc.blocks:walk { Code = code, CodeBlock = code, Math = math }
   for _, font in pairs(uses) do fonts:insert(font) end
   doc.meta.fonts = fonts
-  for _, name in ipairs { "description-meta", "site-title", "image-alt" } do
+  for _, name in ipairs { "description-meta", "site-title", "image-alt", "toc-title" } do
     doc.meta[name] = doc.meta[name] and attribute(doc.meta[name])
   end
+  for _, item in ipairs(doc.meta.listing and doc.meta.listing.items or {}) do item.tags = attribute(item.tags) end
   return doc
 end
 

@@ -12,12 +12,13 @@ local function is_annotated(block) return block.t == "CodeBlock" and (block.text
 -- Code with a mark at each annotated line, which leads to its item of the list.
 local function annotate(code, list)
   annotated = annotated + 1
-  local id, lines, marks, marked, notes = "annotated-cell-" .. annotated, {}, {}, {}, pandoc.List()
+  local id = code.identifier ~= "" and code.identifier or "annotated-cell-" .. annotated
+  local lines, marks, marked, notes, before = {}, {}, {}, pandoc.List(), (code.attributes.startFrom or 1) - 1
   local function item(number) return id .. "-note-" .. number end
   for line in (code.text .. "\n"):gmatch "(.-)\n" do
     local text, number = annotation(line)
     table.insert(lines, text or line)
-    marks[tostring(#lines)], marked[tonumber(number) or 0] = number, true
+    marks[("%d"):format(#lines + before)], marked[tonumber(number) or 0] = number, true
     if number and not list.content[number - list.start + 1] then
       problem(strip(line), "the list below this code has no item " .. number)
     end
@@ -29,10 +30,12 @@ local function annotate(code, list)
   end
   code.text, code.identifier = table.concat(lines, "\n"), id
   local written = pandoc.write(pandoc.Pandoc { code }, "html")
-  written = written:gsub('<a href="#' .. id:gsub("%-", "%%-") .. '%-(%d+)"[^>]*></a>', function(line)
+  written = written:gsub('<a href="#' .. id:gsub("%p", "%%%0") .. '%-(%d+)"[^>]*></a>', function(line)
     local number = marks[line]
+    marks[line] = nil
     return number and ('<a class="code-annotation" href="#%s">%s</a>'):format(item(number), number)
   end)
+  if next(marks) then problem(code.text:match "[^\n]+", "annotated code needs a language that is known, such as python") end
   return pandoc.Div({ pandoc.RawBlock("html", written), pandoc.DefinitionList(notes) }, { class = "annotated" })
 end
 

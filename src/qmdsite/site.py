@@ -80,7 +80,7 @@ class Site(Project):
             problems, elsewhere = check_links(self, files)
             self.problems += problems
             self.judge()
-            if self.website.get("search", True):
+            if self.website.get("search", True) and self.public:
                 files |= index(self.public, files, self.htmls)
             rebase(self, files)
             self.write(files)
