@@ -512,6 +512,23 @@ def test_without_an_address_the_page_for_what_is_not_found_starts_at_the_root(tm
     assert "sitemap.xml" not in project.site()
 
 
+def test_a_site_may_be_one_page_for_what_is_not_found(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("_quarto.yml", "website: {title: t, site-url: 'https://y.org'}\n")
+    (tmp_path / "index.qmd").unlink()
+    project.write("404.qmd", "---\ntitle: Not found\n---\n")
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_a_preview_without_a_description_has_none(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace('  description: "All *about* it"\n', ""))
+    assert project.render().err == ""
+    about = meta(project, "index")
+    assert about["og:title"] == about["twitter:title"] == "Home"
+    assert not [name for name in about if "description" in name]
+
+
 def test_language_models_get_a_list_and_each_page_as_markdown(published: Project) -> None:
     assert read(published, "llms.txt") == (
         "# Small & plain\n\n> All *about* it\n\n## Pages\n\n"
