@@ -412,7 +412,8 @@ def test_the_pages_of_a_feed_name_it(published: Project) -> None:
 def test_a_feed_without_the_address_of_the_site_is_refused(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.write("_quarto.yml", SETTINGS.replace("  site-url: https://y.org/blog/\n", ""))
+    lines = [line for line in SETTINGS.splitlines() if not line.startswith(("  site-url", "  open-graph", "  twitter"))]
+    project.write("_quarto.yml", "\n".join(lines))
     words = "a feed needs the title and the address of the site: 'title' and 'site-url' under 'website'"
     assert complaint(project, capsys) == f"index.qmd:7: {words}\n"
 
@@ -420,8 +421,24 @@ def test_a_feed_without_the_address_of_the_site_is_refused(
 @pytest.mark.parametrize("address", ["y.org", "ftp://y.org", "https://y.org/?a", "https://"])
 def test_an_address_that_is_none_is_refused(project: Project, address: str, capsys: pytest.CaptureFixture[str]) -> None:
     project.write("_quarto.yml", SETTINGS.replace("https://y.org/blog/", address))
-    words = f"website.site-url is '{address}', and may be an address: https://…"
+    words = f"website.site-url is '{address}', and must be an address: https://…"
     assert complaint(project, capsys) == f"_quarto.yml:7: {words}\n"
+
+
+def test_previews_for_other_sites_need_the_address_of_the_site(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("  site-url: https://y.org/blog/\n", ""))
+    words = "names addresses: add 'site-url: …' to 'website'"
+    lines = [f"_quarto.yml:7: 'open-graph' {words}", f"_quarto.yml:8: 'twitter-card' {words}"]
+    assert complaint(project, capsys).splitlines() == lines
+
+
+def test_a_feed_lists_pages_with_a_date_and_at_least_one(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.write("index.qmd", INDEX.replace("feed: true", "feed: {items: 0}").replace('"date"', '"title"'))
+    project.write("n.qmd", "---\ntitle: n\n---\n")
+    lines = ["index.qmd:7: a feed has at least one item", "n.qmd:2: a feed lists this page, so it needs a date"]
+    assert complaint(project, capsys).splitlines() == lines
 
 
 def test_the_sitemap_lists_the_pages_with_their_last_change(published: Project) -> None:

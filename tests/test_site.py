@@ -345,6 +345,13 @@ def test_annotated_code_is_explained_below_it_by_number(project: Project) -> Non
     assert "a = 1  # <1>\nb = 2\nc = 3  # <2>\n" in project.site()["index.llms.md"].decode()
 
 
+def test_what_is_printed_or_shows_how_pages_are_written_is_not_annotated(project: Project) -> None:
+    project.page("index", cell("print('a = 1  # <1>')") + "```markdown\nx = 1  # <1>\n```\n")
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    assert project.html("index").count("# &lt;1&gt;") >= 2
+
+
 def test_annotated_code_keeps_its_label_and_its_first_number(project: Project) -> None:
     code = "```{.python #lst-a .numberLines startFrom=10}\nx = 1\ny = 2  # <1>\n```\n\n1. One\n"
     project.page("index", f"{code}\n[a](#lst-a)\n")
@@ -547,6 +554,7 @@ BAD = [
     (PAGE + "a\n\n<img alt='b' src=gone.png>\n", 7, "'gone.png' leads nowhere"),
     (PAGE + '<img src="dot.svg" srcset="dot.svg 1x, gone.png 2x">\n', 5, "'gone.png' leads nowhere"),
     (PAGE + '<video poster="gone.png" src="dot.svg"></video>\n', 5, "'gone.png' leads nowhere"),
+    ("---\ntitle: t\ncss: a.css\n---\n", 3, "the option 'css' is not supported"),
     (PAGE + "```python\nx = 1  # <1>\n```\n\nOne\n", 6, "below its code there is no numbered list"),
     (PAGE + cell("x = 1\ny = 1  # <1>") + "One\n", 7, "below its code there is no numbered list"),
     (PAGE + "```python\nx = 1  # <1>\ny = 1  # <2>\n```\n\n1. One\n", 7, "the list below this code has no item 2"),

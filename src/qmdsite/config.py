@@ -17,7 +17,7 @@ TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
 EXECUTE = {**dict.fromkeys(("echo", "eval", "include", "warning", "error"), bool), "output": {True, False, "asis"}}
 TOOLS = {"source", "toggle"}
 OPTIONS = {
-    **{"css": TEXTS, "toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
+    **{"toc": bool, "toc-depth": {1, 2, 3, 4, 5, 6}, "toc-title": str, "number-sections": bool},
     **{"html-math-method": {"mathml"}, "code-fold": FOLD, "code-summary": str},
     "code-tools": {"source": {True}, "toggle": {False}, "caption": str},
     **{"fig-format": {"svg", "png", "retina"}, "fig-width": float, "fig-height": float},
@@ -53,6 +53,8 @@ PROJECT = {
         "bread-crumbs": object,
     },
     **SHARED,
+    "css": TEXTS,
+    "format": {"html": {**OPTIONS, "css": TEXTS}, "ipynb": {"default"}},
 }
 FEED = {"type": {"full", "partial", "metadata"}, "items": int, "title": str, "description": str}
 LISTING = {
@@ -65,11 +67,10 @@ PAGE = {
     **SHARED,
 }
 # What a folder may say for the pages in it; paths are written where they hold, on the page or in the project.
-FOLDER = {key: value for key, value in SHARED.items() if key not in ("bibliography", "csl", "css")} | {
+FOLDER = {key: value for key, value in SHARED.items() if key not in ("bibliography", "csl")} | {
     "categories": PAGE["categories"],
     "citation": PAGE["citation"],
     "image-alt": PAGE["image-alt"],
-    "format": {"html": {key: value for key, value in OPTIONS.items() if key != "css"}, "ipynb": {"default"}},
 }
 CELL = {
     **{"label": re.compile(r"[\w:.-]+"), "code-fold": FOLD},
@@ -152,8 +153,9 @@ def _check(node: yaml.Node, schema: Any, name: str, complain: Callable[[int, str
                 complain(line, f"{name} is {value!r}, and may only be {' or '.join(allowed)}".replace('"', ""))
         elif isinstance(schema, re.Pattern):
             if not (isinstance(value, str) and schema.fullmatch(value)):
-                what = "be an address: https://…" if "site-url" in name else "only hold letters, digits and - _ . :"
-                complain(line, f"{name} is {value!r}, and may {what}")
+                address = "must be an address: https://…"
+                what = address if "site-url" in name else "may only hold letters, digits and - _ . :"
+                complain(line, f"{name} is {value!r}, and {what}")
         elif not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
             complain(line, f"{name} is {value!r}, and must be {' or '.join(NAMES[kind] for kind in kinds)}")
         elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -181,7 +182,7 @@ def convert(
                  f"--lua-filter={HERE / 'filter.lua'}", "--citeproc", *form]  # fmt: skip
     text = f"---\n{json.dumps(meta, ensure_ascii=False)}\n...\n\n{markdown}"
     files = [file for file in [*sorted(HERE.iterdir()), *inputs] if file.is_file()]
-    key = digest(text, *arguments, *(file.read_bytes() for file in files))
+    key = digest(text, *arguments, metadata.version("pypandoc_binary"), *(file.read_bytes() for file in files))
     if kept := cache.get(key):
         return kept.decode(), []
     ran = subprocess.run(arguments, input=text.encode(), capture_output=True, cwd=root)

@@ -51,6 +51,6 @@ def feed(project: Project, page: Page, files: dict[str, bytes]) -> bytes:
         entry.description(words(summary[0]) if summary else address)
         if kind == "full":
             plain_code(content)
-            entry.content("".join(map(written, content)).replace("]]>", "]]&gt;"), type="CDATA")
+            entry.content("".join(map(written, content)), type="CDATA")
     made: bytes = rss.rss_str(pretty=True)
     return made

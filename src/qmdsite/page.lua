@@ -7,7 +7,11 @@ local function strip(line) return line:match "^%s*(.-)%s*$" end
 
 -- An annotation is a comment '# <1>' that ends a line: the line without it, and the number.
 local function annotation(line) return line:match "^(.-)%s*#%s*<(%d+)>%s*$" end
-local function is_annotated(block) return block.t == "CodeBlock" and (block.text .. "\n"):match "#%s*<%d+>%s*\n" end
+-- What was printed, and what shows how pages are written, is no code with comments.
+local PLAIN = { text = true, markdown = true, html = true }
+local function is_annotated(block)
+  return block.t == "CodeBlock" and not PLAIN[block.classes[1]] and (block.text .. "\n"):match "#%s*<%d+>%s*\n"
+end
 
 -- Code with a mark at each annotated line, which leads to its item of the list.
 local function annotate(code, list)
@@ -57,6 +61,7 @@ local function Blocks(blocks)
 end
 
 local function CodeBlock(code)
+  if not is_annotated(code) then return end
   for line in code.text:gmatch "[^\n]+" do
     if annotation(line) then
       problem(strip(line), "this line is annotated, and below its code there is no numbered list that says what about it")

@@ -51,6 +51,10 @@ class Project:
         self.settings = config.read(text, config.PROJECT, "_quarto.yml", 1, self.problems)
         self.website = self.settings.get("website", {})
         self.project = self.settings.get("project", {})
+        for name in ("open-graph", "twitter-card"):
+            if self.website.get(name) and "site-url" not in self.website:
+                words = f"'{name}' names addresses: add 'site-url: …' to 'website'"
+                self.problems.append(self.file.problem(name, words))
         # What qmdsite ships itself is named for Quarto.
         self.css = [
             name
@@ -153,6 +157,11 @@ class Project:
         if "feed" in wanted and not {"site-url", "title"} <= self.website.keys():
             words = "a feed needs the title and the address of the site: 'title' and 'site-url' under 'website'"
             self.problems.append(page.problem("feed", words))
+        if wanted.get("feed", {}).get("items", 1) < 1:
+            self.problems.append(page.problem("items", "a feed has at least one item"))
+        for each in items if "feed" in wanted else ():
+            if "date" not in each.meta:
+                self.problems.append(each.problem("title", "a feed lists this page, so it needs a date"))
         for name in set(wanted.get("fields", FIELDS)) - set(ALL_FIELDS):
             words = f"the listing field '{name}' is not supported; there are {', '.join(ALL_FIELDS)}"
             self.problems.append(page.problem(name, words))

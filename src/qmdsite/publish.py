@@ -1,7 +1,9 @@
 """What is made from finished pages for those who come from elsewhere: feeds, a map of the site, and plain texts."""
 
+import os
 import re
 import subprocess
+from importlib import metadata
 from xml.etree import ElementTree as ET
 
 import lxml.html
@@ -23,8 +25,8 @@ def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str
     if "site-url" in project.website:
         made["sitemap.xml"] = sitemap(project)
     if project.website.get("llms-txt"):
-        pages = {out(page.path): plain(files[out(page.path)], cache) for page in project.reading_order}
-        made |= {out(path, ".llms.md"): text for path, text in pages.items()}
+        pages = [out(page.path) for page in project.reading_order]
+        made |= {out(name, ".llms.md"): plain(name, files[name], pages, cache) for name in pages}
         made["llms.txt"] = contents(project, files)
     return made
 
@@ -50,13 +52,14 @@ def contents(project: Project, files: dict[str, bytes]) -> bytes:
         name = out(page.path, ".llms.md")
         address = project.address(name) if "site-url" in website else name
         about = "".join(f": {words(each)}" for each in content.xpath(".//*[@class='description']"))
-        lines.append(f"- [{words(content.xpath('.//h1')[0])}]({address}){about}\n")
+        title = re.sub(r"([][])", r"\\\1", words(content.xpath(".//h1")[0]))
+        lines.append(f"- [{title}]({address}){about}\n")
     about = f"\n> {website['description']}\n" if "description" in website else ""
     return f"# {website.get('title', 'Pages')}\n{about}\n## Pages\n\n{''.join(lines)}".encode()
 
 
-def plain(page: bytes, cache: Cache) -> bytes:
-    """Return a page's text and outputs as Markdown."""
+def plain(name: str, page: bytes, pages: list[str], cache: Cache) -> bytes:
+    """Return a page's text and outputs as Markdown, with links to the others of the `pages` in this form."""
     _, content = main(page)
     for element in content.xpath(".//header/div[@class='about']"):
         element.drop_tree()
@@ -70,15 +73,16 @@ def plain(page: bytes, cache: Cache) -> bytes:
         formula.tag, formula.text = "script", source
         formula.set("type", f"math/tex{mode}")
     for picture in content.xpath(".//svg"):
-        said = " ".join(picture.xpath("./desc/text() | @aria-label"))
+        said = " ".join(picture.xpath("./desc/text() | @aria-label") or picture.xpath("./title/text()"))
         picture.clear(keep_tail=True)
         picture.tag, picture.text = "p", said
     plain_code(content)
     for link in content.xpath(".//a[@href]"):
-        if not re.match(r"[a-z][a-z0-9+.-]*:", link.get("href")):
+        target = os.path.normpath(os.path.join(os.path.dirname(name), link.get("href").partition("#")[0]))
+        if target in pages:
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
     html = written(content).encode()
-    key = digest(html, *MARKDOWN)
+    key = digest(html, *MARKDOWN, metadata.version("pypandoc_binary"))
     made = cache.get(key)
     if made is None:
         ran = subprocess.run([pypandoc.get_pandoc_path(), *MARKDOWN], input=html, capture_output=True)
