@@ -194,7 +194,7 @@ def test_code_is_copied_by_key_as_it_was_written(desk):
     assert desk.evaluate(f"getComputedStyle({FOCUS}).opacity") == "1"
     code = desk.evaluate(f"{FOCUS}.closest('div.sourceCode').querySelector('code').textContent")
     desk.keyboard.press("Enter")
-    desk.wait_for_function(f"{FOCUS}.textContent === 'Copied'")
+    desk.wait_for_function(f"() => {FOCUS}.textContent === 'Copied'")
     assert desk.evaluate("navigator.clipboard.readText()") == code
     assert "\n" in code
 
@@ -207,7 +207,7 @@ def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk):
     wide.focus()
     for _ in range(3):
         desk.keyboard.press("ArrowRight")
-    desk.wait_for_function(f"{FOCUS}.scrollLeft > 0")
+    desk.wait_for_function(f"() => {FOCUS}.scrollLeft > 0")
 
 
 def shows_and_hides_its_target(desk, reference):
@@ -249,7 +249,7 @@ def test_the_posts_of_one_category_are_shown_by_key(desk):
     reach(desk, ".listing-filter a[href*='category=']")
     wanted = desk.evaluate(f"{FOCUS}.textContent")
     desk.keyboard.press("Enter")
-    desk.wait_for_function("document.querySelector('.listing-filter [aria-current]').textContent !== 'All'")
+    desk.wait_for_function("() => document.querySelector('.listing-filter [aria-current]').textContent !== 'All'")
     assert 0 < desk.evaluate(shown) < everything
     categories = desk.locator(".quarto-listing article:visible").evaluate_all(
         "posts => posts.map((post) => post.dataset.categories)"
@@ -258,7 +258,7 @@ def test_the_posts_of_one_category_are_shown_by_key(desk):
     assert desk.url.endswith(f"#category={wanted}".replace(" ", "%20"))
     reach(desk, ".listing-filter a", "Shift+Tab")
     desk.keyboard.press("Enter")
-    desk.wait_for_function(f"{shown} === {everything}")
+    desk.wait_for_function(f"() => {shown} === {everything}")
 
 
 def test_the_walkthrough_steps_by_key(desk):
