@@ -27,6 +27,7 @@ def test_axe_finds_no_violation_by_day_and_by_night_on_a_telephone_and_on_a_desk
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(name)
+        page.evaluate("() => document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
         page.evaluate(AXE)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)

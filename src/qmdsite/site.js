@@ -91,6 +91,9 @@ function scrolling() {
   };
   const observer = new ResizeObserver((entries) => entries.forEach((entry) => look(entry.target)));
   const boxes = [...document.querySelectorAll("main :is(div, pre, .equation, .equation-body)")].filter((box) => getComputedStyle(box).overflowX === "auto");
+  const all = () => boxes.forEach(look);
+  all();
+  document.fonts.ready.then(all);
   for (const box of boxes) observer.observe(box);
   // What is in a fold has no size until it is opened.
   addEventListener("toggle", (event) => boxes.filter((box) => event.target.contains(box)).forEach(look), true);
