@@ -52,6 +52,7 @@ def check_links(project: Project, files: dict[str, bytes]) -> tuple[list[Problem
             problems.append(project.file.problem(name, f"the style sheet '{name}' does not exist"))
     for pattern in texts(project.project.get("resources")):
         found = [file for path in project.glob(pattern) for file in (files_of(path) if path.is_dir() else [path])]
+        found = [file for file in found if not file.is_relative_to(project.output)]
         names = [str(file.relative_to(project.root)) for file in found]
         # The output folder is one of these, and so are the settings and what is secret.
         names = [name for name in names if not re.search(r"(^|/)[._]", name)]

@@ -61,13 +61,9 @@ class Project:
             for name in texts(config.flat(self.settings).get("css"))
             if not ((self.root / name).is_file() and (self.root / name).samefile(HERE / "tokens.css"))
         ]
-        self.output = self.root / os.path.normpath(self.project.get("output-dir", "_site"))
-        if not self.output.name.startswith("_") or self.root not in self.output.parents:
-            words = "project.output-dir must be in the project, with a name that starts with '_': all in it is replaced"
-            self.problems.append(self.file.problem("output-dir", words))
-        if self.output.is_symlink() or (self.output.exists() and not self.output.is_dir()):
-            words = "the site is to be written here, and this is no folder; move it"
-            self.problems.append(Problem(str(self.output.relative_to(self.root)), 1, words))
+        name = self.project.get("output-dir", "_site")
+        self.output = self.root / os.path.normpath(name)
+        self.problems += [self.file.problem("output-dir", words) for words in self.misplaced(name)]
         self.scripts = {when: texts(self.project.get(when)) for when in ("pre-render", "post-render")}
         for when, name in [(when, name) for when, names in self.scripts.items() for name in names]:
             if not name.endswith(".py") or not (self.root / name).is_file():
@@ -78,6 +74,18 @@ class Project:
         self.pages: dict[str, Page] = {}
         self.listings: dict[str, list[Page]] = {}
         self.judge()
+
+    def misplaced(self, name: str) -> Iterator[str]:
+        """Say why the site may not be written to the folder of this name: all that is in it is replaced."""
+        place = (self.root / name).resolve()
+        if place != self.output or self.root not in place.parents:
+            yield f"project.output-dir is '{name}', and must be a folder in the project, without links on the way"
+        elif any(part.startswith(".") for part in place.relative_to(self.root).parts):
+            yield f"project.output-dir is '{name}', which is hidden and may hold what is not the site's"
+        elif place.exists() and not place.is_dir():
+            yield f"the site is to be written to '{name}', which is no folder; move it"
+        elif place.exists() and any(place.iterdir()) and not (place / "site_libs").is_dir():
+            yield f"'{name}' does not look like a rendered site (it has no site_libs), and all in it would be replaced"
 
     def judge(self) -> None:
         """Stop if anything was found wrong."""
@@ -100,6 +108,7 @@ class Project:
         patterns = self.project.get("render")
         named = {path for pattern in patterns or () for path in self.glob(pattern)}
         files = [file for file in files_of(self.root) if file.suffix == ".qmd" and (not patterns or file in named)]
+        files = [file for file in files if not file.is_relative_to(self.output)]
         names = [str(file.relative_to(self.root)) for file in files]
         return [name for name in names if not re.search(r"(^|/)_", name)]
 
