@@ -524,8 +524,8 @@ BAD = [
     (PAGE + "x\n\n" + cell("display({'text/html': '<img src=' + '\"g' + '.png\">'}, raw=True)"), 7, "'g.png' leads"),
     (PAGE + "x\n::: {.callout-note}\ny\n:::\n", 6, "blank line before it"),
     (PAGE + "::: {.callout-hint}\nx\n:::\n", 5, "no callout 'hint'"),
-    (PAGE + "::: {.column-page}\nx\n:::\n", 5, "'column-page' is not supported"),
-    (PAGE + "::: {layout-ncol=2}\nx\n:::\n", 5, "'layout-ncol' is not supported"),
+    (PAGE + "::: {.column-page}\nx\n:::\n", 5, "'column-page' of this div is not supported"),
+    (PAGE + "::: {layout-ncol=2}\nx\n:::\n", 5, "'layout-ncol' of this div is not supported"),
     (PAGE + "\nsee @eq-none\n", 6, "'@eq-none' refers to nothing"),
     (PAGE + "see @fig-none\n", 5, "'@fig-none' refers to nothing"),
     (PAGE + "see @smith1999\n", 5, "'@smith1999' refers to nothing"),
@@ -537,7 +537,7 @@ BAD = [
     (PAGE + "{{< include index.qmd >}}\n", 5, "includes itself"),
     (PAGE + "{{< video x >}}\n", 5, "shortcode 'video' is not supported"),
     (PAGE + "$\\nonsense$\n", 5, "cannot be shown as MathML"),
-    (PAGE + "$$\n1 + 1\n= \\nonsense\n$$\n", 6, "cannot be shown as MathML: 1 + 1 = "),
+    (PAGE + "$$\n1 + 1\n= \\nonsense\n$$\n", 7, "cannot be shown as MathML: 1 + 1 = "),
     (PAGE + "$$\na\n$$\n\nx\n\n$$\nb\n\nc\n", 11, "mathematics opened here is never closed"),
     (PAGE + "a $$x$$ and `$$`, \\$\\$ $u$$v$ and $$b", 5, "mathematics opened here is never closed"),
     (PAGE + "$$\na\n\n```{python}\n1\n```\n", 5, "mathematics opened here is never closed"),
@@ -547,7 +547,7 @@ BAD = [
     (PAGE + "x\n\n---\ntitle: u\n---\n", 7, "metadata may only stand at the top"),
     (PAGE + '<script src="https://x.org/a.js"></script>\n', 5, "on another host"),
     (PAGE + "a\n\n<script>x()</script>\n", 7, "lets no '<script…' in it work; put it in a file"),
-    (PAGE + cell("display({'text/html': '<style>p {}</style>'}, raw=True)"), 6, "lets no '<style…' in it work"),
+    (PAGE + cell("display({'text/html': '<style>p {}</style>'}, raw=True)"), 5, "lets no '<style…' in it work"),
     (PAGE + "<script type='module'>x()</script>\n", 5, "lets no '<script…' in it work; put it in a file"),
     (PAGE + 'a\n\n<button\nonclick="x()">b</button>\n', 8, "lets no 'onclick=…' in it work"),
     (PAGE + "a\n\n[b](javascript:x%28%29)\n", 7, "lets no 'javascript:…' in it work"),
@@ -561,9 +561,9 @@ BAD = [
     (PAGE + "```python\nx = 1  # <1>\n```\n\n1. One\n2. Two\n", 6, "no line of this code is marked # <2>"),
     (PAGE + "```\nx = 1  # <1>\n```\n\n1. One\n", 6, "annotated code needs a language that is known"),
     ("---\ntitle: t\nauthor: ''\ncitation: true\n---\n", 4, "needs an author: add 'author: …' to the page"),
-    ("---\ntitle: t\nauthor: A\ncitation: true\n---\n", 4, "needs an address: add 'site-url: …' to 'website'"),
+    ("---\ntitle: t\nauthor: A B\ncitation: true\n---\n", 4, "needs an address: add 'site-url: …' to 'website'"),
     ("---\ntitle: t\ncitation: true\n---\n", 3, "needs an author: add 'author: …' to the page, and an address"),
-    (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 7, "closes nothing"),
+    (PAGE + "```{python}\n#| output: asis\nprint('\\\\n:::\\\\n')\n```\n", 5, "closes nothing"),
     (PAGE + cell("display({'image/svg+xml': '<svg/>'}, raw=True)"), 5, "shows a figure and has no 'fig-alt'"),
     ("---\ntitle: t\nfig-width: wide\n---\n", 3, "fig-width is 'wide', and must be a number"),
     (PAGE + "\\begin{center}x\\end{center}\n", 5, "raw tex"),
@@ -730,7 +730,7 @@ def test_links_in_comments_and_scripts_are_none_and_a_query_is_no_part_of_a_file
 
 def test_files_that_are_named_or_referred_to_are_copied(project: Project) -> None:
     project.write("_quarto.yml", SETTINGS.replace("type: website", "type: website\n  resources: [data, '*.txt']"))
-    for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js", "unnamed.md"):
+    for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js", "unnamed.xyz"):
         project.write(name, "text of " + name)
     raw = "<script src='../x.js' type=module></script>\n<link\nrel=stylesheet href=\"../y.css\">\n\n"
     shown = "from IPython.display import Markdown\nMarkdown('::: {.player}\\n:::\\n<script src=\"../z.js\"></script>')"
@@ -740,7 +740,7 @@ def test_files_that_are_named_or_referred_to_are_copied(project: Project) -> Non
     site = project.site()
     for name in ("data/in/a.csv", "data/b.csv", "robots.txt", "posts/x.js", "posts/y.css", "posts/z.js"):
         assert site[name].decode() == "text of " + name
-    assert "unnamed.md" not in site
+    assert "unnamed.xyz" not in site
 
 
 RICH = "::: {.player data-play=3}\n<table><tr><td>1 < 2</td></tr></table>\n\n<svg><path d='M0 0'/></svg> and $x_1$\n:::"
@@ -1511,7 +1511,7 @@ def test_what_others_left_in_the_work_folder_does_no_harm(project: Project) -> N
 
 
 def test_an_executor_that_was_stopped_runs_no_cell(project: Project) -> None:
-    from qmdsite.execute import Executor
+    from qmdsite.run import Executor
     from qmdsite.problem import FailedCell
     from qmdsite.site import Site
 

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from qmdsite.options import table
 from qmdsite.preview import serve
 from qmdsite.problem import BadInput, FailedCell
-from qmdsite.site import Site
+from qmdsite.site import render
 
 
 def attempt(action: Callable[[], None]) -> int:
@@ -34,20 +35,32 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="The previous site stands until the new one is complete. Exit status: 0 rendered, 1 a cell failed, "
         "2 the sources are wrong or cannot be read, 130 interrupted.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    render = commands.add_parser("render", help="render the site; cells run again only where what they use changed")
-    preview = commands.add_parser("preview", help="serve the site on this machine, and render and reload what changes")
-    for command in (render, preview):
-        command.add_argument("folder", nargs="?", type=Path, default=Path(), help="where _quarto.yml is (default: .)")
-    preview.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200; 0: any that is free)")
+    parser.add_argument("--options", action="store_true", help="print the options that are known, and exit")
+    commands = parser.add_subparsers(dest="command")
+    one = commands.add_parser("render", help="render the site; cells run again only where what they use changed")
+    one.add_argument("path", nargs="?", type=Path, default=Path(), help="the site's folder, or a page or folder of it: "
+                     "that alone, with what lists it (default: .)")  # fmt: skip
+    many = commands.add_parser("preview", help="serve the site on this machine, and render and reload what changes")
+    many.add_argument("path", nargs="?", type=Path, default=Path(), help="where _quarto.yml is (default: .)")
+    many.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200; 0: any that is free)")
     given = parser.parse_args(arguments)
-
-    def build() -> None:
-        Site(given.folder).render()
-
+    if given.options:
+        print(table())
+        return 0
+    if not given.command:
+        parser.error("say what to do: render or preview")
     if given.command == "render":
-        return attempt(build)
-    return attempt(lambda: serve(given.folder, given.port, lambda: attempt(build)))
+        return attempt(lambda: render(*located(given.path)))
+    return attempt(lambda: serve(given.path, given.port, lambda: attempt(lambda: render(given.path))))
+
+
+def located(path: Path) -> tuple[Path, str]:
+    """Return the project that a path is in, and what of it is to be rendered: nothing says all."""
+    for folder in (path.resolve(), *path.resolve().parents):
+        if (folder / "_quarto.yml").is_file():
+            inner = path.resolve().relative_to(folder).as_posix()
+            return (path, "") if inner == "." else (folder, inner)
+    return path, ""
 
 
 if __name__ == "__main__":

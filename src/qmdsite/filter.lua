@@ -9,8 +9,14 @@ local PROOFS = { proof = "Proof", remark = "Remark", solution = "Solution" }
 local number, count, section, seen, tabsets = {}, {}, {}, {}, 0
 local dry, number_sections
 
--- The words are looked for in the source, to name a line.
-local function problem(words, text) io.stderr:write("PROBLEM\t", words, "\t", text, "\n") end
+-- What is wrong is said with the mark of its line: see marks.lua.
+local function at(element)
+  local mark = element.attributes and element.attributes["data-at"]
+  if element.t == "Figure" then element:walk { Image = function(image) mark = mark or image.attributes["data-at"] end } end
+  return mark or ""
+end
+local function problem(mark, text) io.stderr:write("PROBLEM\t", mark, "\t", text, "\n") end
+local MARK = "\xF0\x90\x92[\xF0\x90\x92\xA0-\xA9]*"
 local function html(text) return pandoc.RawBlock("html", text) end
 local function kind(id) return id:match "^(%l+)%-" end
 local function named(id) return NAMES[kind(id)] .. "\u{a0}" .. number[id] end
@@ -41,10 +47,10 @@ end
 -- Each display gets a span, which scrolls if it is wide. The label of an equation follows it as the text '{#eq-x}'.
 local function Inlines(list)
   for i = #list, 1, -1 do
-    local id, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)}(.*)$"
+    local id, mark, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)([\xF0\x90\x92\xA0-\xA9]*)}(.*)$"
     local at = not id and i or list[i - 1] and list[i - 1].text and i - 1 or i - 2
     if list[at] and list[at].mathtype == "DisplayMath" then
-      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }))
+      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = mark }))
       if id then list[i] = pandoc.Str(rest) end
       for _ = at + 1, i - 1 do list:remove(at + 1) end
     end
@@ -66,7 +72,7 @@ local function enumerate(element)
     end
   end
   if id == "" then return element end
-  if seen[id] then problem(id, "the label '" .. id .. "' is used twice on this page; labels must differ") end
+  if seen[id] then problem(at(element), "the label '" .. id .. "' is used twice on this page; labels must differ") end
   seen[id] = true
   if element.t == "Header" and not element.classes:includes "unnumbered" then
     for level = element.level + 1, 6 do section[level] = nil end
@@ -81,12 +87,6 @@ local function enumerate(element)
   return element
 end
 
--- The template puts texts into attributes, where a quotation mark would end them.
-local function attribute(text)
-  local escapes = { ["&"] = "&amp;", ["<"] = "&lt;", ['"'] = "&quot;" }
-  return pandoc.RawInline("html", (pandoc.utils.stringify(text):gsub('[&<"]', escapes)))
-end
-
 local function Pandoc(doc)
   dry, number_sections = doc.meta["qmdsite-dry"], doc.meta["number-sections"]
   local walk = { traverse = "topdown" }
@@ -94,18 +94,8 @@ local function Pandoc(doc)
     walk[tag] = enumerate
   end
   doc.blocks:walk(walk)
-  -- The fonts that are used at the top of every page, and those for mathematics and code where there is some.
-  local fonts = pandoc.List { "fonts/text", "fonts/text-bold", "fonts/sans", "fonts/sans-bold" }
-  local uses = {}
-  local function code() uses[1] = "fonts/mono" end
-  local function math() uses[2], uses[3] = "math", "fonts/text-italic" end
-  doc.blocks:walk { Code = code, CodeBlock = code, Math = math }
-  for _, font in pairs(uses) do fonts:insert(font) end
-  doc.meta.fonts = fonts
-  for _, name in ipairs { "description-meta", "site-title", "image-alt", "toc-title" } do
-    doc.meta[name] = doc.meta[name] and attribute(doc.meta[name])
-  end
-  for _, item in ipairs(doc.meta.listing and doc.meta.listing.items or {}) do item.tags = attribute(item.tags) end
+  local about = doc.meta.description
+  doc.meta["plain-description"] = about and pandoc.MetaString(pandoc.utils.stringify(about))
   return doc
 end
 
@@ -150,7 +140,7 @@ local function tabset(div)
   tabsets = tabsets + 1
   local name, level = "tabset-" .. tabsets, div.content[1] and div.content[1].level
   local tabs, panes = pandoc.List { html "<ul>" }, pandoc.List()
-  if not level then return problem("panel-tabset", "a tabset must start with a heading: each heading is a tab") end
+  if not level then return problem(at(div), "a tabset must start with a heading: each heading is a tab") end
   for _, block in ipairs(div.content) do
     if block.level == level then
       local radio = '<li><label><input type="radio" name="' .. name .. '"' .. (#panes == 0 and " checked>" or ">")
@@ -160,12 +150,13 @@ local function tabset(div)
       panes[#panes].content:insert(block)
     end
   end
-  if #panes > 6 then problem("panel-tabset", "a tabset may have six tabs, not " .. #panes) end
+  if #panes > 6 then problem(at(div), "a tabset may have six tabs, not " .. #panes) end
   return pandoc.Div(tabs .. { html "</ul>" } .. panes, pandoc.Attr(div.identifier, { "panel-tabset" }))
 end
 
 local function theorem(div, class, name)
-  local title = take_title(div)
+  local title = take_title(div) or div.attributes.name and inlines(pandoc.read(div.attributes.name).blocks)
+  div.attributes.name = nil
   local words = pandoc.List { name }
   if title then words = words .. { pandoc.Str " (" } .. title .. { pandoc.Str ")" } end
   if class == "proof" then words = { pandoc.Emph(words .. { pandoc.Str "." }) } end
@@ -178,17 +169,12 @@ end
 
 local function Div(div)
   local prefix = kind(div.identifier)
-  for name in pairs(div.attributes) do
-    if name:match "^layout" then problem(name, "the div attribute '" .. name .. "' is not supported") end
-  end
   for _, class in ipairs(div.classes) do
     local group, name = class:match "^(%a+)%-(.+)$"
     if group == "callout" then return callout(div, name) end
     if class == "panel-tabset" then return tabset(div) end
     if PROOFS[class] then return theorem(div, "proof", pandoc.Str(PROOFS[class])) end
-    if group == "panel" or group == "content" or group == "column" and name ~= "margin" then
-      problem(class, "the div class '" .. class .. "' is not supported")
-    end
+    if class == "aside" then div.classes = { "column-margin" } end
   end
   if prefix == "fig" or prefix == "tbl" or div.classes:includes "cell-float" then return float_div(div) end
   if NAMES[prefix] and number[div.identifier] then return theorem(div, "theorem", numbered(div.identifier)) end
@@ -204,18 +190,13 @@ local function Table(tab)
 end
 
 local function Image(image)
-  for name in pairs(image.attributes) do
-    if not (name == "fig-alt" or name == "width" or name == "height") then
-      problem(name, "the image attribute '" .. name .. "' is not supported")
-    end
-  end
   image.attributes.alt, image.attributes["fig-alt"] = image.attributes["fig-alt"], nil
   return image
 end
 
 local function Link(link)
   if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then
-    link.target = link.target:gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#")
+    link.target = link.target:gsub("%.qmd(" .. MARK .. ")$", ".html%1"):gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#")
   end
   return link
 end
@@ -236,29 +217,31 @@ local function Header(header)
 end
 
 local function Cite(cite)
-  local result = pandoc.List()
+  local result, citations = pandoc.List(), pandoc.List()
   for _, citation in ipairs(cite.citations) do
-    local id = citation.id
+    local id, mark = citation.id:match("^(.-)(" .. MARK .. ")$")
+    id, mark = id or citation.id, mark or ""
+    citation.id = id
+    citations:insert(citation)
     local name = NAMES[kind(id)]
     if name and number[id] then
       if #citation.prefix + #citation.suffix > 0 then
-        problem("@" .. id, "write the words beside '@" .. id .. "' outside the brackets")
+        problem(mark, "write the words beside '@" .. id .. "' outside the brackets")
       end
       local text = citation.mode == "SuppressAuthor" and number[id] or named(id)
       result:extend { pandoc.Str(#result > 0 and ", " or ""), pandoc.Link(text, "#" .. id, "", { class = "quarto-xref" }) }
     elseif name then
       result:insert(pandoc.Str(id))
-      if not dry then problem("@" .. id, "'@" .. id .. "' refers to nothing: this page has no such " .. name:lower()) end
+      if not dry then problem(mark, "'@" .. id .. "' refers to nothing: this page has no such " .. name:lower()) end
     end
   end
-  return #result > 0 and result or nil
+  cite.citations = citations
+  return #result > 0 and result or cite
 end
 
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
   local blocks = pandoc.List()
-  local colons = pandoc.utils.stringify(para):match "^:::+ ?%S*"
-  if colons then problem(colons, "a ':::' here, or printed by a cell, closes nothing") end
   blocks:insert(para:walk { Span = function(span)
     if not span.classes:includes "aside" then return end
     blocks:insert(pandoc.Div({ pandoc.Plain { pandoc.Span(span.content) } }, { class = "column-margin" }))
@@ -266,16 +249,6 @@ local function Para(para)
   end })
   table.insert(blocks, 1, blocks:remove())
   return blocks
-end
-
-local function Str(text)
-  local note = text.text:match "%[%^[^%]]+%]"
-  if note then problem(note, "the footnote '" .. note .. "' is never defined") end
-end
-
-local function Raw(raw)
-  if raw.format:match "html" then return end
-  problem(raw.text:match "[^\n]*", "raw " .. raw.format .. " does not reach a web page; write mathematics as $$…$$")
 end
 
 local function CodeBlock(code)
@@ -290,5 +263,5 @@ return {
   { Inlines = Inlines },
   { Pandoc = Pandoc },
   { Cite = Cite, Span = Span, Link = Link, Image = Image, Header = Header, Para = Para, Div = Div, Figure = Figure,
-    Table = Table, Str = Str, CodeBlock = CodeBlock, RawBlock = Raw, RawInline = Raw },
+    Table = Table, CodeBlock = CodeBlock },
 }

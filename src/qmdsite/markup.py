@@ -89,3 +89,23 @@ def written(element: HtmlElement) -> str:
     whole = element.tag == "html"
     html: str = lxml.html.tostring(element, encoding="unicode", doctype="<!DOCTYPE html>" if whole else None)
     return html
+
+
+def blocked(tree: HtmlElement) -> list[tuple[str, HtmlElement | str]]:
+    """Return how the things begin that a page's policy lets do nothing, and what holds each: what is no file."""
+    script = r"[\w.+-]+/(?!(x-)?(java|ecma)script)"  # a block of data has a type with a slash
+    inline = tree.xpath("//style | //script[not(@src)]")
+    return [
+        *((f"<{each.tag}", each) for each in inline if not re.match(script, each.get("type", ""))),
+        *((f"{each.attrname}=", each) for each in tree.xpath("//@*[starts-with(name(), 'on')]")),
+        *(("javascript:", each) for each in tree.xpath("//@href[starts-with(., 'javascript:')]")),
+    ]
+
+
+def links(tree: HtmlElement) -> list[tuple[str, str]]:
+    """Return what a page links to and shows, each with its element's name."""
+    found = [(each.getparent().tag, str(each)) for each in tree.xpath("//@href | //@src | //@poster")]
+    several = [
+        each for value in tree.xpath("//@srcset") for each in re.findall(r"(\S*[^\s,])(?:\s[^,]*)?(?:,|$)", value)
+    ]
+    return [*found, *(("img", link) for link in several)]

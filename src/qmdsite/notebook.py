@@ -1,4 +1,4 @@
-"""A page as a Jupyter notebook, with the outputs of the page's own run."""
+"""The phase that makes a Jupyter notebook of a page, with the outputs of the page's own run."""
 
 import ast
 import base64
@@ -7,19 +7,22 @@ import json
 import mimetypes
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
-from qmdsite.cache import digest
-from qmdsite.convert import Composition, block
-from qmdsite.execute import Output, Outputs
+from qmdsite import marks, pandoc
+from qmdsite.cache import Cache, digest
+from qmdsite.compose import Composition, block, literal
+from qmdsite.page import Cell, Output, Outputs, Page
+from qmdsite.paths import HERE, out
 from qmdsite.problem import Problem
-from qmdsite.source import Cell, Page, decode
+from qmdsite.project import Package, Project
 
+# The Markdown that Jupyter shows.
+FORM = "--to=gfm+tex_math_dollars-tex_math_gfm-footnotes"
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
     "which raises no error if the answer is right."
@@ -31,29 +34,16 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 packages = functools.cache(metadata.packages_distributions)
 
 
-class Package(NamedTuple):
-    """What pyproject.toml says of the project: the name of its package and what that depends on."""
-
-    name: str = ""
-    dependencies: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, root: Path, problems: list[Problem]) -> "Package":
-        """Read the file, if there is one; what is wrong with it goes to `problems`."""
-        path = "pyproject.toml"
-        if not (root / path).is_file():
-            return cls()
-        try:
-            project = tomllib.loads(decode((root / path).read_bytes(), path, problems)).get("project", {})
-        except tomllib.TOMLDecodeError as error:
-            line = re.search(r"at line (\d+)", str(error))
-            problems.append(Problem(path, int(line[1]) if line else 1, f"this is not valid TOML: {error}"))
-            return cls()
-        match {"name": "", "dependencies": []} | project if isinstance(project, dict) else project:
-            case {"name": str(name), "dependencies": [*needed]} if all(isinstance(each, str) for each in needed):
-                return cls(name, tuple(needed))
-        problems.append(Problem(path, 1, "project must have a name that is text, and dependencies that are texts"))
-        return cls()
+def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tuple[bytes, list[Problem]]:
+    """Return a page as a notebook, and what is wrong with it."""
+    composed = Notebook(page, outputs)
+    meta, inputs = pandoc.about(project, page)
+    if "site-url" in project.website:
+        meta["address"] = literal(project.address(out(page.path)))
+    arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]
+    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
+    written = composed.write(marks.clean(found.text), project.root, project.package, project.website.get("repo-url"))
+    return written, composed.problems + pandoc.placed(wrong, composed.positions)
 
 
 class Notebook(Composition):
@@ -63,7 +53,7 @@ class Notebook(Composition):
         """Compose; the cells are kept aside, with the outputs that the page shows."""
         self.page = page
         # Part of each mark: a page may show the marks of others.
-        self.key = digest(*(line.text for line in page.lines))[:16]
+        self.key = digest(repr(page.parts))[:16]
         self.cells: list[tuple[Cell, list[dict[str, Any]]]] = []
         labels = [cell.options.get("label", "").partition("-") for cell in page.cells]
         solutions, checks = ({name for kind, _, name in labels if kind == each} for each in ("solution", "check"))
@@ -153,7 +143,7 @@ class Notebook(Composition):
 
     def opening(self, root: Path, package: Package, repository: str | None) -> dict[str, Any]:
         """Return the first cell: title, description, and what to install."""
-        meta = self.page.meta
+        meta = self.page.meta.values
         lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
         if needed := list(requirements([cell for cell, _ in self.cells], package, repository)):
             where = ", in a copy of the project's folder" if "." in needed else ""

@@ -7,9 +7,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from qmdsite.paths import files_of
 from qmdsite.problem import BadInput, Problem
-from qmdsite.project import files_of
-from qmdsite.site import Site
+from qmdsite.site import open_project
 
 # Named behind each page that is sent from here, and never written into the site. A file, as the pages' policy lets no
 # script stand in their text.
@@ -58,7 +58,7 @@ def versions(root: Path, output: Path) -> dict[Path, tuple[int, int]]:
 
 def serve(root: Path, port: int, render: Callable[[], int]) -> None:
     """Serve until interrupted; a render that fails leaves the previous site in place."""
-    site = Site(root)
+    site = open_project(root)
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(site.output)))
     except (OSError, OverflowError) as error:

@@ -1,8 +1,16 @@
-"""What goes wrong, and how it is said."""
+"""What goes wrong, where, and how it is said."""
 
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Position(NamedTuple):
+    """A line of a file of the project, counted from 1."""
+
+    path: str
+    line: int
 
 
 @dataclass(frozen=True, order=True)
@@ -27,7 +35,13 @@ class BadInput(Exception):
 
 
 class FailedCell(Exception):
-    """A cell raised, or took its kernel with it."""
+    """A cell raised, or took its kernel with it; or a program that the render uses failed."""
+
+
+def judge(problems: Iterable[Problem]) -> None:
+    """Stop if anything was found wrong."""
+    if found := list(problems):
+        raise BadInput(found)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is made from finished pages for those who come from elsewhere: feeds, a map of the site, and plain texts."""
+"""The phase that makes of finished pages what others ask for: a map of the site, plain texts, a page for 404."""
 
 import os
 import re
@@ -10,18 +10,17 @@ import lxml.html
 import pypandoc
 
 from qmdsite.cache import Cache, digest
-from qmdsite.feed import feed
 from qmdsite.markup import main, plain_code, tex, words, written
+from qmdsite.paths import NOT_FOUND, out
 from qmdsite.problem import FailedCell
-from qmdsite.project import NOT_FOUND, Project, out
+from qmdsite.project import Project
 
 MARKDOWN = ["--from=html", "--to=gfm-raw_html-tex_math_gfm+tex_math_dollars", "--wrap=none"]
 
 
 def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
     """Return the files that the settings ask for beside the pages."""
-    lists = [project.pages[path] for path in project.listings if "feed" in project.pages[path].meta["listing"]]
-    made = {out(page.path, ".xml"): feed(project, page, files) for page in lists}
+    made = dict[str, bytes]()
     if "site-url" in project.website:
         made["sitemap.xml"] = sitemap(project)
     if project.website.get("llms-txt"):

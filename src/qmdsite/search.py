@@ -1,4 +1,4 @@
-"""The index that the pages' search asks, made by pagefind."""
+"""The phase that makes the index that the pages' search asks, with pagefind."""
 
 import base64
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, written
+from qmdsite.page import Page
+from qmdsite.paths import out
 from qmdsite.problem import FailedCell
-from qmdsite.project import out
-from qmdsite.source import Page
 
 COMMAND = ("-m", "pagefind", "--keep-index-url")
 # Of what pagefind writes, all but the dialogs that it offers: pages have their own.

@@ -1,160 +1,185 @@
-"""The whole build: read, check, run, convert, and only then put the new site in the place of the old."""
+"""The whole build, and the one place that knows its order: read, check, run, convert, wrap, link, publish, exchange."""
 
-import ctypes
-import fcntl
 import os
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 from qmdsite import font
 from qmdsite.cache import Cache, digest
-from qmdsite.context import LIBS, context
-from qmdsite.convert import HERE, NOTEBOOK, Composition, convert, html_arguments
-from qmdsite.execute import Executor, Outputs
-from qmdsite.links import check_links
-from qmdsite.notebook import Notebook
-from qmdsite.problem import BadInput, FailedCell
-from qmdsite.project import Project, out, texts
+from qmdsite.check import check_pages, check_settings
+from qmdsite.convert import convert, convert_text
+from qmdsite.dialect import own_classes
+from qmdsite.feed import feeds
+from qmdsite.hooks import run_scripts
+from qmdsite.link import Followed, follow, named_files, redirects
+from qmdsite.notebook import notebook
+from qmdsite.page import Article, Outputs, Page
+from qmdsite.paths import HERE, LIBS, out
+from qmdsite.problem import BadInput, FailedCell, Problem, judge
+from qmdsite.project import Project, texts
 from qmdsite.publish import publish, rebase
+from qmdsite.read import page_names, read_pages, read_settings
+from qmdsite.run import Executor
 from qmdsite.search import index
-from qmdsite.source import Page
+from qmdsite.wrap import wrap
+from qmdsite.write import exchange, locked, read, write
+
+Result = TypeVar("Result")
 
 
-class Site(Project):
-    """One project while it is rendered."""
+def open_project(root: Path) -> Project:
+    """Return a project as its settings tell it, if they are right."""
+    project, problems = read_settings(root)
+    judge(problems or check_settings(project))
+    return project
 
-    def __init__(self, root: Path) -> None:
-        """Read the settings; nothing is written yet."""
-        super().__init__(root)
-        # In a place with a short name, for the path of a socket may have about a hundred bytes.
-        self.sockets = Path(tempfile.gettempdir(), f"qmdsite-{os.getuid()}-{digest(str(self.root))[:12]}")
-        self.work = self.root / ".qmdsite"
-        self.work.mkdir(exist_ok=True)
-        self.runs, self.htmls = Cache(self.work / "runs"), Cache(self.work / "html")
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the project, which one render at a time may do, and clear away what a killed one left."""
-        with (self.work / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("waiting for another render of this project", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if (self.work / "old").exists() and not self.output.exists():
-                (self.work / "old").rename(self.output)
-            for folder in (self.work / "old", *self.work.glob("new*"), self.sockets):
-                shutil.rmtree(folder, ignore_errors=True)
-            self.sockets.mkdir(mode=0o700)
-            # A folder of this render's own: a script that outlived a killed render may still write into that one's.
-            with tempfile.TemporaryDirectory(prefix="new", dir=self.work, ignore_cleanup_errors=True) as own:
-                self.new = Path(own, "site")
-                try:
-                    yield
-                finally:
-                    shutil.rmtree(self.sockets)
+def render(root: Path, only: str = "") -> None:
+    """Render the project in the folder `root`; the old site stands until the new one is complete.
 
-    def render(self) -> None:
-        """Render the project; the old site stands until the new one is complete."""
-        started = time.time()
-        with self.locked():
-            self.run("pre-render", {"INPUT": self.names()})
-            self.read()
-            executor = Executor(self.root, self.output, self.sockets, self.runs)
-            kept = {page.path: executor.kept(page) for page in self.pages.values()}
-            files = self.build(executor, kept)
-            files |= self.assets(files)
-            if self.scripts["post-render"]:
-                check_links(self, files)  # what pages show is there for the scripts; only what they leave is judged
-                self.judge()
-                files = self.post_render(files)
-            files |= publish(self, files, self.htmls)
-            problems, elsewhere = check_links(self, files)
-            self.problems += problems
-            self.judge()
-            if self.website.get("search", True) and self.public:
-                files |= index(self.public, files, self.htmls)
-            rebase(self, files)
-            self.write(files)
-            self.runs.prune()
-            self.htmls.prune()
-        ran = sum(outputs is None for outputs in kept.values())
-        listed = self.work / "links.txt"
-        listed.write_text("".join(f"{each}\t{' '.join(sorted(elsewhere[each]))}\n" for each in sorted(elsewhere)))
-        count = f"{len(elsewhere)} link{'s' * (len(elsewhere) != 1)}"
-        print(f"{count} to other sites, listed in {listed.relative_to(self.root)}", flush=True)
-        print(f"{self.output.name}: {len(kept)} pages, {ran} executed, {time.time() - started:.1f} s", flush=True)
+    `only` is a page or a folder of pages: where there is a site already, the others are left as they are.
+    """
+    started, project = time.time(), open_project(root)
+    with locked(project) as (new, sockets):
+        run_scripts(project, "pre-render", new, {"INPUT": page_names(project)[0]})
+        project, problems = read_pages(project)
+        judge(problems or check_pages(project))
+        build = Build(project, new, sockets, only)
+        files = build.pages()
+        files, followed = build.finished(files)
+        write(new, files)
+        exchange(project, new)
+        build.prune()
+    listed = project.work / "links.txt"
+    listed.write_text("".join(f"{link}\t{' '.join(sorted(on))}\n" for link, on in sorted(followed.elsewhere.items())))
+    count = f"{len(followed.elsewhere)} link{'s' * (len(followed.elsewhere) != 1)}"
+    print(f"{count} to other sites, listed in {listed.relative_to(project.root)}", flush=True)
+    ran, seconds = len(build.stale), time.time() - started
+    print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
 
-    def build(self, executor: Executor, kept: dict[str, Outputs | None]) -> dict[str, bytes]:
+
+class Build:
+    """One render, from pages that are read to the files of the site."""
+
+    def __init__(self, project: Project, new: Path, sockets: Path, only: str) -> None:
+        """Choose the pages to render, and look which results of earlier runs still hold."""
+        self.project, self.new = project, new
+        self.runs, self.htmls = Cache(project.work / "runs"), Cache(project.work / "html")
+        self.executor = Executor(project.root, project.output, sockets, self.runs)
+        self.kept = {page.path: self.executor.kept(page) for page in project.pages.values()}
+        self.old = read(project.output) if only and project.output.is_dir() else {}
+        self.chosen = self._chosen(only) if self.old else list(project.pages.values())
+        self.stale = [page for page in self.chosen if self.kept[page.path] is None]
+        self.own = own_classes(project)
+        self.articles: dict[str, Article] = {}
+
+    def _chosen(self, only: str) -> list[Page]:
+        """Return the pages that are named, and those that list them."""
+        pages = self.project.pages
+        named = [page for path, page in pages.items() if path == only or path.startswith(f"{only}/")]
+        if not named:
+            raise BadInput([Problem(only, 1, "there is no such page in the project, and no page in such a folder")])
+        lists = [pages[path] for path, listed in self.project.listings.items() if any(page in listed for page in named)]
+        return [page for page in pages.values() if page in named or page in lists]
+
+    def pages(self) -> dict[str, bytes]:
         """Return the pages and the files beside them; pages run at the same time."""
-        failures: list[str] = []
-        files: dict[str, bytes] = {}
+        everything = self.project.pages.values()
+        found = list(self._at_once(lambda page: self._convert(page, self.kept[page.path]), everything))
+        self.articles = {path: article for path, article, _ in found}
+        chosen = {page.path for page in self.chosen}
+        # A page whose outputs are not known is first converted without them, to find bad input before it runs.
+        judge(problem for path, _, problems in found if path in chosen for problem in problems)
+        self._run()
+        texts_of_settings = {text: convert_text(self.project, text, self.htmls) for text in self._markdown()}
+        files = dict[str, bytes]()
+        for page in self.chosen:
+            article = self.articles[page.path]
+            files[out(page.path)] = wrap(self.project, self.articles, page, texts_of_settings)
+            folder = os.path.dirname(page.path)
+            files |= {os.path.join(folder, name): data for name, data in article.files.items()}
+            if article.notebook is not None:
+                files[out(page.path, ".ipynb")] = article.notebook
+        return files
 
-        def finish(page: Page) -> str:
-            started, outputs = time.time(), kept[page.path]
-            if outputs is not None:
-                return "unchanged" if page.cells else "no cells"
-            try:
-                outputs = executor.run(page)
-            except FailedCell as failure:
-                failures.append(str(failure))
-                return "failed"
-            files.update(self.convert(page, outputs))
-            return f"ran {len(page.cells)} cells in {time.time() - started:.1f} s"
+    def _markdown(self) -> list[str]:
+        """Return the texts of the settings that are Markdown."""
+        footer = self.project.website.get("page-footer", "")
+        parts = [footer.get(part) for part in ("left", "center", "right")] if isinstance(footer, dict) else [footer]
+        return [text for text in (self.project.website.get("description"), *parts) if text and isinstance(text, str)]
 
+    def _at_once(self, action: Callable[[Page], Result], pages: Iterable[Page]) -> Iterator[Result]:
+        """Yield what an action makes of pages, in their order; several at the same time, and none once one fails."""
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            # A page whose outputs are not known is first converted without them, to find bad input before it runs.
-            for made in pool.map(lambda page: self.convert(page, kept[page.path]), self.pages.values()):
-                files.update(made)
-            self.judge()
-            results = zip(self.pages, pool.map(finish, self.pages.values()), strict=True)
-            for number, (path, words) in enumerate(results, 1):
-                print(f"[{number}/{len(kept)}] {path}  {words}", flush=True)
+            yield from pool.map(action, pages)
         except BaseException:
-            executor.stop()
+            self.executor.stop()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _convert(self, page: Page, outputs: Outputs | None) -> tuple[str, Article, list[Problem]]:
+        article, problems = convert(self.project, page, outputs, self.own, self.htmls)
+        if outputs is not None and "ipynb" in page.options.get("format", {}):
+            data, wrong = notebook(self.project, page, outputs, self.htmls)
+            article, problems = replace(article, notebook=data), problems + wrong
+        return page.path, article, problems
+
+    def _run(self) -> None:
+        """Run the pages whose results do not hold, and convert them again; say of each page what became of it."""
+        failures, problems, count = list[str](), list[Problem](), len(self.chosen)
+
+        def finish(page: Page) -> tuple[Page, str]:
+            started = time.time()
+            if page not in self.stale:
+                return page, "unchanged" if page.cells else "no cells"
+            try:
+                outputs = self.executor.run(page)
+            except FailedCell as failure:
+                failures.append(str(failure))
+                return page, "failed"
+            _, self.articles[page.path], wrong = self._convert(page, outputs)
+            problems.extend(wrong)
+            return page, f"ran {len(page.cells)} cells in {time.time() - started:.1f} s"
+
+        for number, (page, words) in enumerate(self._at_once(finish, self.chosen), 1):
+            print(f"[{number}/{count}] {page.path}  {words}", flush=True)
         if failures:
-            raise FailedCell("\n".join([*sorted(failures), *map(str, sorted(set(self.problems)))]))
-        return files
+            raise FailedCell("\n".join([*sorted(failures), *map(str, sorted(set(problems)))]))
+        judge(problems)
 
-    def convert(self, page: Page, outputs: Outputs | None) -> dict[str, bytes]:
-        """Return the page and the files beside it."""
-        composition = Composition(page, outputs)
-        meta = context(self, page) | {"qmdsite-dry": composition.dry}
-        folder = PurePosixPath(page.path).parent
-        inputs: list[Path] = []
-        for key in ("bibliography", "csl"):
-            base, owner = (folder, page) if key in page.meta else (PurePosixPath(), self.file)
-            for name in texts(page.options.get(key)):
-                if not (self.root / base / name).is_file():
-                    raise BadInput([owner.problem(key, f"the file '{name}' does not exist")])
-                meta[key] = [*meta.get(key, []), str(base / name)]
-                inputs.append(self.root / base / name)
-        text, problems = convert(page, composition.markdown, meta, html_arguments(page), inputs, self.root, self.htmls)
-        self.problems += composition.problems + problems
-        files = {out(page.path): text.encode()}
-        files |= {str(folder / name): data for name, data in composition.files.items()}
-        if outputs is not None and "notebook" in meta:
-            notebook = Notebook(page, outputs)
-            text, problems = convert(page, notebook.markdown, meta, NOTEBOOK, inputs, self.root, self.htmls)
-            self.problems += problems
-            files[out(page.path, ".ipynb")] = notebook.write(
-                text, self.root, self.package, self.website.get("repo-url")
-            )
-        return files
+    def finished(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
+        """Return all files of the site, and what became of its links."""
+        project, made = self.project, list(files)
+        files = {**self.old, **files}
+        moved, problems = redirects(project)
+        named = named_files(project, files)
+        judge([*problems, *named.problems])
+        files |= named.added | moved | self._assets(files)
+        if texts(project.options.get("post-render")):
+            # What pages show is there for the scripts; only what they leave is judged.
+            files |= self._followed(files).added
+            files = self._post_render(files, made)
+        files |= publish(project, files, self.htmls) | feeds(project, files)
+        followed = self._followed(files)
+        judge(followed.problems)
+        files |= followed.added
+        if project.website.get("search", True) and project.public:
+            files |= index(project.public, files, self.htmls)
+        rebase(project, files)
+        return files, followed
 
-    def assets(self, pages: dict[str, bytes]) -> dict[str, bytes]:
+    def _followed(self, files: dict[str, bytes]) -> Followed:
+        """Follow the links of the pages that are rendered."""
+        pages = [out(page.path) for page in self.chosen] if self.old else list(files)
+        return follow(self.project, self.articles, files, pages, self.htmls)
+
+    def _assets(self, pages: dict[str, bytes]) -> dict[str, bytes]:
         """Return what every page loads: style sheets, script, fonts, the one of mathematics cut down to the pages."""
         shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*")]
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
@@ -166,52 +191,16 @@ class Site(Project):
         files = {f"{LIBS}/{file.relative_to(HERE)}": file.read_bytes() for file in shipped}
         return files | {f"{LIBS}/math.woff2": math}
 
-    def post_render(self, files: dict[str, bytes]) -> dict[str, bytes]:
+    def _post_render(self, files: dict[str, bytes], made: list[str]) -> dict[str, bytes]:
         """Return the site's files as the project's scripts leave them."""
-        _write(self.new, files)
-        made = [name for path in self.pages for name in (out(path), out(path, ".ipynb")) if name in files]
-        self.run("post-render", {"OUTPUT": [str((self.new / name).relative_to(self.root)) for name in made]}, made)
-        return {str(path.relative_to(self.new)): path.read_bytes() for path in self.new.rglob("*") if path.is_file()}
+        write(self.new, files)
+        pages = [name for name in made if name.endswith((".html", ".ipynb"))]
+        told = [str((self.new / name).relative_to(self.project.root)) for name in pages]
+        run_scripts(self.project, "post-render", self.new, {"OUTPUT": told}, pages, whole=not self.old)
+        return read(self.new)
 
-    def run(self, when: str, files: dict[str, list[str]], made: Iterable[str] = ()) -> None:
-        """Run the project's scripts of one kind, with what Quarto tells them; what was made must still be there."""
-        environment = {
-            **os.environ,
-            **{"QUARTO_PROJECT_RENDER_ALL": "1", "QUARTO_PROJECT_OUTPUT_DIR": str(self.new), "PYTHONHASHSEED": "0"},
-            **{f"QUARTO_PROJECT_{kind}_FILES": "\n".join(names) for kind, names in files.items()},
-        }
-        for name in self.scripts[when]:
-            command = [sys.executable, name]
-            ran = subprocess.run(command, cwd=self.root, env=environment, stderr=subprocess.PIPE)
-            said = ran.stderr.decode(errors="replace")
-            if status := ran.returncode:
-                places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', said)
-                how = f"status {status}" if status > 0 else f"signal {-status}"
-                raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed with {how}\n{said}".rstrip())
-            print(said, end="", file=sys.stderr, flush=True)
-            if lost := [page for page in made if not (self.new / page).is_file()]:
-                raise FailedCell(f"{name}:1: the script took away a page of the site: {', '.join(lost)}")
-
-    def write(self, files: dict[str, bytes]) -> None:
-        """Write the whole site beside the old one and exchange the two."""
-        _write(self.new, files)
-        if not _exchanged(self.new, self.output):
-            old = self.work / "old"
-            if self.output.exists():
-                self.output.rename(old)
-            self.new.rename(self.output)
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder."""
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step, where the system has renameat2 and the file system can."""
-    here, exchange = -100, 2
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+    def prune(self) -> None:
+        """Delete what no page needs any more; after a render of some pages the others' results are still needed."""
+        if not self.old:
+            self.runs.prune()
+            self.htmls.prune()

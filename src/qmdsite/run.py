@@ -1,4 +1,4 @@
-"""Running a page's cells in a kernel of its own, and keeping the results for as long as they hold."""
+"""The phase that runs a page's cells in a kernel of its own, and keeps the results for as long as they hold."""
 
 import asyncio
 import atexit
@@ -16,11 +16,9 @@ from subprocess import DEVNULL
 from typing import Any
 
 from qmdsite.cache import Cache, digest
+from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import FailedCell
-from qmdsite.source import Page
 
-Output = dict[str, Any]
-Outputs = list[list[Output]]
 # Colours, and the file that a syntax error is said to be in, which only the kernel knows.
 NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]| \(\d+\.py, line \d+\)")
 # A warning names the kernel's temporary file; the process id in its path would make no two renders equal.
@@ -111,28 +109,17 @@ class Executor:
         return digest(file.read_bytes()) if file.is_file() else None
 
     def _run(self, page: Page, folder: str) -> tuple[Outputs, list[str]]:
+        """Run the page's cells in a kernel, and one that says which files it read."""
         # Imported here: they take half a second that a render with nothing to run need not spend.
         import nbformat
-        from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-        from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
-
-        class ThisPython(KernelSpecManager):
-            """Knows one kernel, which runs this interpreter, whatever is installed elsewhere."""
-
-            def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-                # -P: a file in the page's folder is not taken for one of the kernel's own modules.
-                command = [sys.executable, "-P", "-c", KERNEL, "-f", "{connection_file}"]
-                return KernelSpec(argv=[*command, "--HistoryManager.enabled=False"], language="python")
 
         code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(REPORT, False)]
         notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
             {"cell_type": "code", "source": text, "outputs": [], "metadata": {"tags": ["raises-exception"] * error}}
             for text, error in code
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
-        kernel: Any = AsyncKernelManager(kernel_spec_manager=ThisPython(), connection_file=f"{folder}/kernel.json",
-                                         transport="ipc", ip=f"{folder}/k")  # fmt: skip
+        kernel = _kernel(folder)
 
         def starting(cell: Any, cell_index: int) -> None:
             self.kernels[page.path] = kernel.provisioner.pid
@@ -140,34 +127,61 @@ class Executor:
                 raise FailedCell("stopped")
 
         client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate", on_cell_start=starting)
-        Path(folder, "profile_default").mkdir()
-        for name, text in zip(("matplotlibrc", "profile_default/ipython_config.json"), figures(page), strict=True):
-            Path(folder, name).write_text(text)
-        settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-                    "MATPLOTLIBRC": f"{folder}/matplotlibrc"}  # fmt: skip
-        launch: Any = {"env": {**os.environ, **settings}, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
+        environment = _environment(page, folder)
+        launch: Any = {"env": environment, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
         try:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
         except Exception as error:
             at = min(max(client.code_cells_executed, 1), len(page.cells)) - 1
-            cell, line = page.cells[at], page.cells[at].line
-            if isinstance(error, CellExecutionError):
-                count = notebook.cells[at].execution_count
-                places = re.findall(rf"Cell In\[{count}\], line (\d+)", NOISE.sub("", error.traceback))
-                line = cell.start + int(places[-1]) - 1 if places else line
-                words = f" raised {error.ename}: {NOISE.sub('', error.evalue)}"
-            elif isinstance(error, DeadKernelError):
-                words = ": the kernel died: the cell ended the process, or memory ran out"
-            elif isinstance(error, nbformat.ValidationError):
-                words = f" shows what no notebook may hold: {str(error).splitlines()[0]}"
-            else:
-                words = f": the kernel failed: {type(error).__name__}: {error}"
-            raise FailedCell(f"{cell.path}:{line}: {cell.name}{words}") from None
+            raise _failure(page.cells[at], notebook.cells[at].execution_count, error) from None
         finally:
             self.kernels.pop(page.path, None)
             atexit.unregister(client._cleanup_kernel)
         outputs = [_tidy(ready.outputs) for ready in notebook.cells[:-1]]
         return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
+
+
+def _kernel(folder: str) -> Any:
+    """Return the manager of one kernel, which runs this interpreter, whatever is installed elsewhere."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    class ThisPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            # -P: a file in the page's folder is not taken for one of the kernel's own modules.
+            command = [sys.executable, "-P", "-c", KERNEL, "-f", "{connection_file}"]
+            return KernelSpec(argv=[*command, "--HistoryManager.enabled=False"], language="python")
+
+    connection: Any = {"connection_file": f"{folder}/kernel.json", "transport": "ipc", "ip": f"{folder}/k"}
+    return AsyncKernelManager(kernel_spec_manager=ThisPython(), **connection)
+
+
+def _environment(page: Page, folder: str) -> dict[str, str]:
+    """Write what the kernel reads when it starts, and return its environment."""
+    Path(folder, "profile_default").mkdir()
+    for name, text in zip(("matplotlibrc", "profile_default/ipython_config.json"), figures(page), strict=True):
+        Path(folder, name).write_text(text)
+    settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return {**os.environ, **settings, "MATPLOTLIBRC": f"{folder}/matplotlibrc"}
+
+
+def _failure(cell: Cell, count: int, error: Exception) -> FailedCell:
+    """Return what is said of a cell that stopped the run; `count` is its number in the kernel."""
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from nbformat import ValidationError
+
+    line = cell.line
+    if isinstance(error, CellExecutionError):
+        places = re.findall(rf"Cell In\[{count}\], line (\d+)", NOISE.sub("", error.traceback))
+        line = cell.start + int(places[-1]) - 1 if places else line
+        words = f" raised {error.ename}: {NOISE.sub('', error.evalue)}"
+    elif isinstance(error, DeadKernelError):
+        words = ": the kernel died: the cell ended the process, or memory ran out"
+    elif isinstance(error, ValidationError):
+        words = f" shows what no notebook may hold: {str(error).splitlines()[0]}"
+    else:
+        words = f": the kernel failed: {type(error).__name__}: {error}"
+    return FailedCell(f"{cell.path}:{line}: {cell.name}{words}")
 
 
 def _tidy(outputs: list[Any]) -> list[Output]:

@@ -1,0 +1,205 @@
+"""The phase that follows the links between the pages of a site, and brings the files that they show."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+import lxml.html
+
+from qmdsite import markup
+from qmdsite.cache import Cache, digest
+from qmdsite.page import Article
+from qmdsite.paths import HERE, chosen, decoded, files_of, out, rooted
+from qmdsite.problem import Position, Problem
+from qmdsite.project import Project, texts
+
+CODE = digest((HERE / "markup.py").read_bytes())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page says to others: its places, where it leads, and what on it can do nothing."""
+
+    ids: list[str]
+    links: list[tuple[str, str]]
+    blocked: list[str]
+
+
+@dataclass
+class Followed:
+    """What became of the links of a site."""
+
+    added: dict[str, bytes] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    elsewhere: dict[str, set[str]] = field(default_factory=dict)
+
+
+def facts(page: str, cache: Cache) -> Facts:
+    """Return the facts of a page, read once."""
+    key = digest(CODE, page)
+    kept = cache.get(key)
+    if kept is None:
+        tree = lxml.html.document_fromstring(page or "<html>")
+        ids, openings = re.findall(r'\sid="([^"]+)"', page), sorted({opening for opening, _ in markup.blocked(tree)})
+        kept = json.dumps([ids, markup.links(tree), openings]).encode()
+        cache.put(key, kept)
+    return Facts(*json.loads(kept))
+
+
+def named_files(project: Project, files: dict[str, bytes]) -> Followed:
+    """Bring the style sheets and resources that the settings name."""
+    settings, followed = project.settings, Followed()
+    for count, name in enumerate(project.css):
+        if not _take(project, name, files, followed.added):
+            followed.problems.append(Problem(*settings.at("css", count), f"the style sheet '{name}' does not exist"))
+    if icon := project.website.get("favicon"):
+        _take(project, icon, files, followed.added)
+    patterns = texts(project.options.get("resources"))
+    names = [str(file.relative_to(project.root)) for file in files_of(project.root)]
+    # The output folder is one of these, and so are the settings and what is secret.
+    site = str(project.output.relative_to(project.root))
+    names = [name for name in names if not re.search(r"(^|/)[._]", name) and not name.startswith(f"{site}/")]
+    found, idle = chosen(names, patterns)
+    for name in found:
+        _take(project, name, files, followed.added)
+    for count in idle:
+        words = f"'{patterns[count]}' matches no file of the project; names that start with '.' or '_' are left out"
+        followed.problems.append(Problem(*settings.at("project", "resources", count), words))
+    return followed
+
+
+def _take(project: Project, name: str, files: dict[str, bytes], added: dict[str, bytes]) -> bool:
+    """Add a file of the project to the site, if there is such a file; return whether the site has it."""
+    if not name.startswith(("..", "/")) and name not in files and name not in added and (project.root / name).is_file():
+        added[name] = (project.root / name).read_bytes()
+    return name in files or name in added
+
+
+def follow(
+    project: Project, articles: dict[str, Article], files: dict[str, bytes], pages: list[str], cache: Cache
+) -> Followed:
+    """Bring the files that pages show or link to, and say what leads nowhere and who links to other sites.
+
+    `pages` are those of the site's pages whose links are followed.
+    """
+    followed = Followed()
+    known = {}
+    for name in files:
+        if name.endswith(".html") and (name in pages or not (project.root / name).is_file()):
+            text, wrong = decoded(files[name])
+            followed.problems += [Problem(name, 1, wrong)] if wrong else []
+            known[name] = facts(text, cache)
+    follower = _Follower(project, articles, files, known, followed)
+    for name in known:
+        if name in pages:
+            follower.page(name)
+    return followed
+
+
+class _Follower:
+    """Follows the links of pages."""
+
+    def __init__(
+        self,
+        project: Project,
+        articles: dict[str, Article],
+        files: dict[str, bytes],
+        known: dict[str, Facts],
+        followed: Followed,
+    ) -> None:
+        self.project, self.articles, self.files, self.known, self.followed = project, articles, files, known, followed
+        self.own = project.website.get("site-url", "").rstrip("/")
+        self.ids = {name: set(each.ids) for name, each in known.items()}
+        self.sources = {out(path): path for path in articles}
+        self.settings = dict(_in_settings(project))
+
+    def page(self, here: str) -> None:
+        """Follow all links of one page."""
+        for opening in self.known[here].blocked:
+            words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
+            self.followed.problems.append(Problem(here, 1, words))
+        links = list(self.known[here].links)
+        if (source := self.sources.get(here)) and (image := self.project.pages[source].meta.get("image")):
+            links.append(("a", image))  # a preview's image is loaded by others
+        for tag, link in links:
+            if words := self.wrong(here, tag, link):
+                places = self.places(here, link)
+                self.followed.problems += [Problem(*place, words) for place in places]
+
+    def wrong(self, here: str, tag: str, link: str) -> str:
+        """Return what is wrong with a link, if anything; what it leads to in the project comes along."""
+        # What is published at the site's own address is looked for here.
+        at_home = bool(self.own and re.match(rf"{re.escape(self.own)}(?![^/?#])", link))
+        folder, path = ("", link.removeprefix(self.own).lstrip("/")) if at_home else (os.path.dirname(here), link)
+        target, _, fragment = path.partition("#")
+        target, fragment = unquote(target.partition("?")[0]), unquote(fragment)
+        if re.match(r"[a-z][a-z0-9+.-]*:|//", path):
+            if tag != "a" and not path.startswith("data:"):
+                return f"'{link}' is on another host, which a page may link to and not load from"
+            if re.match("(https?:)?//", path):
+                self.followed.elsewhere.setdefault(path, set()).add(here)
+            return ""
+        name = os.path.normpath(os.path.join(folder, target)) if target or at_home else here
+        index = os.path.normpath(f"{name}/index.html")
+        name = index if index in self.known else name
+        if not _take(self.project, name, self.files, self.followed.added):
+            written = re.sub(r"\.html$", ".qmd", target)
+            if re.sub(r"\.html$", ".qmd", name) in self.project.drafts:
+                return f"'{written}' is a draft, which is not published"
+            return f"'{written}' leads nowhere: there is no such file"
+        if name in self.ids and fragment and fragment not in self.ids[name] and "category=" not in fragment:
+            return f"'#{fragment}' leads nowhere: {name} has no such place"
+        return ""
+
+    def places(self, here: str, link: str) -> list[Position]:
+        """Return where in the sources a link of a page stands."""
+        source = self.sources.get(here)
+        if source is None:
+            return [Position(here, 1)]
+        places, meta = self.articles[source].places, self.project.pages[source].meta
+        if link in places:
+            return places[link]
+        for key, found in places.items():  # of several pictures in one srcset
+            if link in re.split(r"[\s,]+", key):
+                return found
+        target = os.path.normpath(os.path.join(os.path.dirname(here), link))
+        if target in self.settings:
+            return [self.settings[target]]
+        return [meta.at("image" if link == meta.get("image") else "description")]
+
+
+def _in_settings(project: Project) -> Iterator[tuple[str, Position]]:
+    """Return the pages and files that the bar and the footer link to, and where the settings say so."""
+    footer = [("page-footer", part) for part in ("left", "center", "right")]
+    for keys in (("navbar", "left"), ("navbar", "right"), *footer):
+        block = project.website.get(keys[0], {})
+        items = block.get(keys[1], []) if isinstance(block, dict) else []
+        for count, item in enumerate(items if isinstance(items, list) else []):
+            href = item.get("href", "") if isinstance(item, dict) else item
+            name, mark, fragment = href.lstrip("/").partition("#")
+            target = (out(name) if name.endswith(".qmd") else name) + mark + fragment
+            yield target, project.settings.at("website", *keys, count, "href")
+
+
+def redirects(project: Project) -> tuple[dict[str, bytes], list[Problem]]:
+    """Return the pages that lead from other addresses, their aliases, to pages."""
+    made, problems = dict[str, bytes](), list[Problem]()
+    for page in project.pages.values():
+        for count, alias in enumerate(page.meta.get("aliases", [])):
+            name = rooted(alias, str(PurePosixPath(page.path).parent))
+            name = name if name.endswith(".html") else f"{name}/index.html"
+            if name.startswith("..") or name in made or name.removesuffix(".html") + ".qmd" in project.pages:
+                words = f"the alias '{alias}' is the address of another page, or leads out of the site"
+                problems.append(Problem(*page.meta.at("aliases", count), words))
+                continue
+            target = os.path.relpath(out(page.path), os.path.dirname(name) or ".")
+            made[name] = (
+                f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
+                f'<meta http-equiv="refresh" content="0; url={target}"></head>'
+                f'<body><p>This page is <a href="{target}">here</a> now.</p></body></html>\n'
+            ).encode()
+    return made, problems

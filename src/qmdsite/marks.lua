@@ -1,0 +1,140 @@
+-- The first walk over the text: it takes the marks of marks.py out again, but for those in the attribute data-at, in
+-- links and in citations, says which classes and attributes there are, and leaves out what is for other formats.
+
+local LEAD = ("\u{104A0}"):sub(1, 3)  -- of the four bytes of a digit, the three that all have
+local near = ""
+local taken = {}
+
+local function problem(mark, text) io.stderr:write("PROBLEM\t", mark or near, "\t", text, "\n") end
+local function unmarked(text) return (text:gsub(LEAD .. "[\xA0-\xA9]", "")) end
+
+local function mark_in(text)
+  local from = text:find(LEAD, 1, true)
+  local to = from
+  while to and text:sub(to, to + 2) == LEAD do to = to + 4 end
+  return from and text:sub(from, to - 1)
+end
+
+-- Notes where an element stands, and what it has.
+local function visit(kind)
+  return function(element)
+    near = element.attributes["data-at"] or near
+    local function use(what, name) io.stderr:write(table.concat({ "USES", near, kind, what, name }, "\t"), "\n") end
+    for _, class in ipairs(element.classes) do use("class", class) end
+    for name in pairs(element.attributes) do
+      if name ~= "data-at" then use("attribute", name) end
+    end
+  end
+end
+
+local function seen(target)
+  near = mark_in(target) or near
+end
+
+-- Two headings of the same words have the same mark or none, and never the same name.
+local function Header(header)
+  visit "heading"(header)
+  local id, count = unmarked(header.identifier), 0
+  if id ~= header.identifier then
+    header.identifier = id
+    while taken[header.identifier] do
+      count = count + 1
+      header.identifier = id .. "-" .. count
+    end
+  end
+  taken[header.identifier] = true
+  return header
+end
+
+-- A page is "html", a notebook "ipynb", whatever pandoc writes.
+local OWN = FORMAT:match "^html" and "html" or "ipynb"
+local CONDITIONS = { ["when-format"] = true, ["unless-format"] = false }
+local function shown(div)
+  local result = div.classes:includes "content-visible"
+  if not (result or div.classes:includes "content-hidden") then return true end
+  local holds = true
+  for name, wanted in pairs(CONDITIONS) do
+    local formats = div.attributes[name]
+    if formats then holds = holds and ((formats == OWN) == wanted) end
+    div.attributes[name] = nil
+  end
+  return holds == result
+end
+
+local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm" }
+local function Div(div)
+  near = div.attributes["data-at"] or near
+  if not shown(div) then return {}, false end
+  visit "div"(div)
+  local kind = div.identifier:match "^(%l+)%-"
+  if UNSUPPORTED[kind] then problem(near, UNSUPPORTED[kind] .. " ('#" .. div.identifier .. "') is not supported") end
+  if kind == "fig" or kind == "tbl" then
+    local function inner(element)
+      if element.identifier:match("^" .. kind .. "%-") then
+        problem(element.attributes["data-at"], "'" .. element.identifier .. "' is part of a figure, which is not supported")
+      end
+    end
+    pandoc.walk_block(pandoc.Div(div.content), { Image = inner, Div = inner, Table = inner, Figure = inner })
+  end
+  return div
+end
+
+local function Str(str)
+  if not str.text:find(LEAD, 1, true) then return end
+  near = mark_in(str.text)
+  if str.text:match "^{#eq%-" then return end
+  local note = unmarked(str.text):match "%[%^[^%]]+%]"
+  if note then problem(near, "the footnote '" .. note .. "' is never defined") end
+  return pandoc.Str(unmarked(str.text))
+end
+
+local function text(kind)
+  return function(element)
+    if kind then visit(kind)(element) end
+    near = mark_in(element.text) or near
+    element.text = unmarked(element.text)
+    return element
+  end
+end
+
+local function Raw(raw)
+  near = mark_in(raw.text) or near
+  if raw.format:match "html" then return end
+  problem(near, "raw " .. raw.format .. " does not reach a web page; write mathematics as $$…$$")
+end
+
+local function Para(para)
+  local words = pandoc.utils.stringify(para)
+  if words:match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
+end
+
+-- A path from the folder of the project becomes one from the folder of the page.
+local root
+local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
+local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
+
+local function Link(link)
+  seen(link.target)
+  visit "link"(link)
+  link.target = rooted(link.target)
+  return link
+end
+
+local function Image(image)
+  seen(image.src)
+  visit "image"(image)
+  image.src = rooted(image.src)
+  return image
+end
+
+local function Table(tab)
+  visit "table"(tab)
+  return tab
+end
+
+return {
+  { Meta = Meta },
+  { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Link = Link, Image = Image,
+    Table = Table, Span = visit "span", Code = text "code", CodeBlock = text "block", Math = text(),
+    RawInline = Raw, RawBlock = Raw, Cite = function(cite) seen(pandoc.utils.stringify(cite.content)) return cite, false end },
+}

@@ -1,0 +1,169 @@
+"""Running pandoc on a composed text, and what it and the filters say of it, by lines of that text."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import pypandoc
+
+from qmdsite import marks
+from qmdsite.cache import Cache, digest
+from qmdsite.compose import literal
+from qmdsite.page import Page
+from qmdsite.paths import HERE, out, relative, rooted
+from qmdsite.problem import Position, Problem
+from qmdsite.project import Project, authors, day, texts
+
+FILTERS = [f"--lua-filter={HERE / name}.lua" for name in ("marks", "filter")]
+FIRST = 5  # the number of the text's first line, behind the metadata
+UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
+BAD_TEX = r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)\n *\^"
+WARNINGS = {
+    UNKNOWN_CITATION: "'@{0}' refers to nothing: the bibliography has no such entry",
+    BAD_TEX: "this TeX cannot be shown as MathML: {0}",
+    r"Note with key '(.*?)' defined .* but not used": "the footnote '{0}' is defined and never used",
+    r"Duplicate note reference '(.*?)'": "the footnote '{0}' is defined twice",
+}
+NUMBERED = "eq|fig|tbl|sec|thm|lem|cor|prp|cnj|def|exm|exr"  # as in filter.lua: what refers to these cites nothing
+
+
+class Use(NamedTuple):
+    """A class or attribute that an element of the text has."""
+
+    line: int
+    element: str
+    what: str
+    name: str
+
+
+class Converted(NamedTuple):
+    """What pandoc wrote, marks and all, and the classes and attributes that it met."""
+
+    text: str
+    uses: list[Use]
+
+
+def about(project: Project, page: Page) -> tuple[dict[str, Any], list[Path]]:
+    """Return what pandoc and the filters have to know of a page, and the files that they read."""
+    options, folder = page.options, str(PurePosixPath(page.path).parent)
+    shown = ("title", "subtitle", "description")
+    meta: dict[str, Any] = {key: page.meta.get(key) for key in shown if key in page.meta.values}
+    meta |= {
+        "root": literal(relative(".", page.path).rstrip("/") + "/"),
+        "lang": options.get("lang", "en"),
+        "toc-title": "",
+        "number-sections": options.get("number-sections", False),
+        "link-citations": options.get("link-citations", True),
+        "reference-section-title": "References",
+    }
+    inputs = []
+    for key in ("bibliography", "csl"):
+        base = folder if key in page.meta.values else "."
+        for name in texts(options.get(key)):
+            meta[key] = [*meta.get(key, []), rooted(name, base)]
+            inputs.append(project.root / rooted(name, base))
+    if options.get("citation"):
+        meta["citation"] = _entry(project, page)
+    return meta, inputs
+
+
+def _entry(project: Project, page: Page) -> dict[str, Any]:
+    """Return the page as pandoc's bibliographies describe a work."""
+    found, date = authors(page.options), day(page)
+    family = re.sub(r"\W", "", found[0].family).lower()
+    return {
+        "id": f"{family}{date.year if date else ''}",
+        "type": "webpage",
+        "title": page.meta.get("title"),
+        "author": [
+            {"family": literal(each.family)} | ({"given": literal(each.given)} if each.given else {}) for each in found
+        ],
+        **({"issued": str(date)} if date else {}),
+        "url": literal(re.sub(r"/index\.html$", "/", project.address(out(page.path)))),
+        "language": page.options.get("lang", "en"),
+    }
+
+
+def run(
+    markdown: str, meta: dict[str, Any], arguments: list[str], inputs: Iterable[Path], root: Path, cache: Cache
+) -> tuple[Converted, list[tuple[int, str] | Problem]]:
+    """Return the text in the form that arguments say, and what is wrong with it, by lines of the text.
+
+    What the metadata names is found from the folder `root`; `inputs` are the files that the result depends on.
+    """
+    text = f"---\n{json.dumps(meta, ensure_ascii=False)}\n...\n\n{marks.markdown(markdown, FIRST)}"
+    cites = re.search(rf"@\{{?(?!(?:{NUMBERED})-)[\w*][^\s{marks.DIGITS}]*{marks.MARK}", text) or "nocite" in meta
+    command = [pypandoc.get_pandoc_path(), "--from=markdown", "--wrap=preserve", *FILTERS]
+    command += [*["--citeproc"] * bool(cites), *arguments]
+    files = [file for file in [*sorted(HERE.glob("*.lua")), *sorted(HERE.glob("*.html")), *inputs] if file.is_file()]
+    key = digest(text, *command, metadata.version("pypandoc_binary"), *(file.read_bytes() for file in files))
+    if kept := cache.get(key):
+        found = json.loads(kept)
+        return Converted(found["text"], [Use(*use) for use in found["uses"]]), []
+    ran = subprocess.run(command, input=text.encode(), capture_output=True, cwd=root)
+    said = ran.stderr.decode()
+    result = Converted(ran.stdout.decode(), [Use(sum(marks.numbers(at)), *use) for at, *use in _tabbed(said, "USES")])
+    problems = list(_problems(said, text, ran.returncode))
+    if not problems:
+        cache.put(key, json.dumps(result._asdict()).encode())
+    return result, problems
+
+
+def _tabbed(said: str, word: str) -> list[tuple[str, ...]]:
+    """Return the lines that a filter wrote with a word before them, cut at tabs."""
+    found = re.findall(rf"^{word}\t(.*)$", said, flags=re.M)
+    return [tuple(line.split("\t")) for line in dict.fromkeys(found)]
+
+
+def _problems(said: str, text: str, status: int) -> Iterable[tuple[int, str] | Problem]:
+    """Return what pandoc complains of, each with its line, of the text or of a file."""
+    for place, words in _tabbed(said, "PROBLEM"):
+        at, _, further = place.partition("+")
+        yield sum(marks.numbers(at)[:1]) + int(further or 0), words
+    for message in re.findall(r"^\[WARNING\] (?!Duplicate identifier)(.*(?:\n(?!PROBLEM|USES|\[).*)*)", said, flags=re.M):
+        yield from _warning(message, text)
+    if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", said):
+        yield Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}")
+    elif status:
+        yield 0, f"pandoc failed: {said.strip()}"
+
+
+def _warning(message: str, text: str) -> Iterable[tuple[int, str]]:
+    place = re.search(r"at (?:\S+ )?line (\d+)", message) or re.search(r"line (\d+) column", message)
+    for pattern, complaint in WARNINGS.items():
+        if found := re.search(pattern, message, flags=re.S):
+            words = complaint.format(" ".join(marks.clean(found[1]).split()))
+            lines = [int(place[1])] if place else _lines(pattern, found, text)
+            yield from ((line, words) for line in lines or [0])
+            return
+    said = re.sub(r" at line \d+ column \d+", "", " ".join(message.split()))
+    yield (int(place[1]) if place else 0), f"pandoc says: {marks.clean(said)}"
+
+
+def _lines(pattern: str, found: re.Match[str], text: str) -> list[int]:
+    """Return the lines of all citations of a work, or of all formulas of the same TeX, which are all wrong."""
+    if pattern == UNKNOWN_CITATION:
+        return [marks.numbers(at)[0] for at in re.findall(rf"@\{{?{re.escape(found[1])}({marks.MARK})", text)]
+    if pattern != BAD_TEX:
+        return []
+    tex = " ".join(found[1].split())
+    failing = found[2].strip()
+    lines = []
+    for at, formula in re.findall(rf"\$\$?({marks.MARK})((?:\\.|[^$\\])*)\$", text):
+        if " ".join(formula.split()) == tex:
+            before = formula.partition(failing)[0] if failing in formula else ""
+            lines.append(marks.numbers(at)[0] + before.count("\n"))
+    return lines
+
+
+def placed(problems: Iterable[tuple[int, str] | Problem], positions: list[Position]) -> list[Problem]:
+    """Return problems at lines of the composed text as problems of the sources."""
+
+    def at(line: int) -> Position:
+        return positions[min(max(line - FIRST, 0), len(positions) - 1)]
+
+    return [each if isinstance(each, Problem) else Problem(*at(each[0]), each[1]) for each in problems]
