@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from samples import INDEX, TOUR, blog_in
+from website import DOT, Project
 
 ROOT = Path(__file__).parent.parent
 
@@ -130,3 +132,34 @@ def slow_address(site):
     """Where it is served as if it were far away."""
     with serving(site, SlowHost) as address:
         yield address
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("tour"))
+    project.write("index.qmd", INDEX)
+    project.write("posts/one/_part.qmd", "Included *text*.\n")
+    project.write("posts/one/dot.svg", DOT.decode())
+    for name, text in TOUR.items():
+        project.write(f"{name}.qmd", text)
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    return project
+
+
+@pytest.fixture
+def blog(tmp_path: Path) -> Project:
+    return blog_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = blog_in(tmp_path_factory.mktemp("published"))
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+    return project
