@@ -133,6 +133,18 @@ Back to [one](../one/index.qmd#sec-first) and [home](../../index.qmd).
 <details><summary>Raw</summary>inside</details>
 """.replace("WIDE_SUM", WIDE_SUM).replace("WIDE_TABLE", WIDE_TABLE),
 }
+
+
+def tour_in(root: Path) -> Project:
+    project = Project(root)
+    project.write("index.qmd", INDEX)
+    project.write("posts/one/_part.qmd", "Included *text*.\n")
+    project.write("posts/one/dot.svg", DOT.decode())
+    for name, text in TOUR.items():
+        project.write(f"{name}.qmd", text)
+    return project
+
+
 BLOG_SETTINGS = """\
 project:
   type: website

@@ -34,6 +34,7 @@ def test_html_and_markdown_of_a_cell_arrive_as_they_are(project: Project) -> Non
 PLOT = "import matplotlib.pyplot as plt\nplt.rcParams['axes.grid'] = True\nplt.plot([1, 2])"
 
 
+@pytest.mark.slow
 def test_figures_have_the_format_and_size_that_are_asked_for(tmp_path: Path) -> None:
     options = "format:\n  html:\n    fig-format: svg\n    fig-width: 4\n    fig-height: 2.5\n"
     pages = {"drawn": cell(f"{PLOT}\nplt.title('1')", "label: fig-a", "fig-cap: Up", "fig-alt: A line")}
@@ -79,7 +80,7 @@ def test_pages_run_at_the_same_time(project: Project) -> None:
     meet = "import os, time\nopen('{}', 'w')\nwhile not os.path.exists('{}'): time.sleep(0.01)"
     project.page("a", cell(meet.format("a.txt", "b.txt")))
     project.page("b", cell(meet.format("b.txt", "a.txt")))
-    assert project.render().status == 0
+    assert project.render_apart().status == 0
 
 
 def test_the_kernel_is_this_interpreter_in_the_folder_of_the_page(project: Project) -> None:

@@ -1,7 +1,7 @@
 """What is wrong with the sources is named, with file and line, before anything runs."""
 
 import pytest
-from website import DOT, SETTINGS, Project, cell
+from website import DOT, SETTINGS, Project, cell, complaint
 
 PAGE = "---\ntitle: t\n---\n\n"
 BAD = [
@@ -85,15 +85,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "line", "words"), BAD, ids=[words for _, _, words in BAD])
-def test_bad_input_is_named_with_file_and_line(
-    project: Project, text: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from qmdsite.__main__ import main
-
+def test_bad_input_is_named_with_file_and_line(project: Project, text: str, line: int, words: str) -> None:
     project.write("index.qmd", text)
     project.write("dot.svg", DOT.decode())
-    assert main(["render", str(project.root)]) == 2
-    first = capsys.readouterr().err.splitlines()[0]
+    first = complaint(project).splitlines()[0]
     assert first.startswith(f"index.qmd:{line}: ")
     assert words in first
     assert not (project.root / "_site").exists()
@@ -122,15 +117,10 @@ def test_bad_input_is_named_with_file_and_line(
         ("references.bib", "none.bib", 14, "the file 'none.bib' does not exist"),
     ],
 )
-def test_bad_settings_are_named_with_file_and_line(
-    project: Project, old: str, new: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from qmdsite.__main__ import main
-
+def test_bad_settings_are_named_with_file_and_line(project: Project, old: str, new: str, line: int, words: str) -> None:
     project.page("index", "words")
     project.write("_quarto.yml", SETTINGS.replace(old, new))
-    assert main(["render", str(project.root)]) == 2
-    err = capsys.readouterr().err
+    err = complaint(project)
     assert err.startswith(f"_quarto.yml:{line}: ")
     assert words in err
 

@@ -93,36 +93,34 @@ def test_the_pages_of_a_feed_name_it(published: Project) -> None:
     assert "application/rss+xml" not in published.html("404")
 
 
-def test_a_feed_without_the_address_of_the_site_is_refused(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_feed_without_the_address_of_the_site_is_refused(blog: Project) -> None:
     lines = [
         line for line in BLOG_SETTINGS.splitlines() if not line.startswith(("  site-url", "  open-graph", "  twitter"))
     ]
     blog.write("_quarto.yml", "\n".join(lines))
     words = "a feed needs the title and the address of the site: 'title' and 'site-url' under 'website'"
-    assert complaint(blog, capsys) == f"index.qmd:7: {words}\n"
+    assert complaint(blog) == f"index.qmd:7: {words}\n"
 
 
 @pytest.mark.parametrize("address", ["y.org", "ftp://y.org", "https://y.org/?a", "https://"])
-def test_an_address_that_is_none_is_refused(blog: Project, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_is_none_is_refused(blog: Project, address: str) -> None:
     blog.write("_quarto.yml", BLOG_SETTINGS.replace("https://y.org/blog/", address))
     words = f"website.site-url is '{address}', and must be an address: https://…"
-    assert complaint(blog, capsys) == f"_quarto.yml:7: {words}\n"
+    assert complaint(blog) == f"_quarto.yml:7: {words}\n"
 
 
-def test_previews_for_other_sites_need_the_address_of_the_site(
-    blog: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_previews_for_other_sites_need_the_address_of_the_site(blog: Project) -> None:
     blog.write("_quarto.yml", BLOG_SETTINGS.replace("  site-url: https://y.org/blog/\n", ""))
     words = "names addresses: add 'site-url: …' to 'website'"
     lines = [f"_quarto.yml:7: 'open-graph' {words}", f"_quarto.yml:8: 'twitter-card' {words}"]
-    assert complaint(blog, capsys).splitlines() == lines
+    assert complaint(blog).splitlines() == lines
 
 
-def test_a_feed_lists_pages_with_a_date_and_at_least_one(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_feed_lists_pages_with_a_date_and_at_least_one(blog: Project) -> None:
     blog.write("index.qmd", BLOG_INDEX.replace("feed: true", "feed: {items: 0}").replace('"date"', '"title"'))
     blog.write("n.qmd", "---\ntitle: n\n---\n")
     lines = ["index.qmd:7: a feed has at least one item", "n.qmd:2: a feed lists this page, so it needs a date"]
-    assert complaint(blog, capsys).splitlines() == lines
+    assert complaint(blog).splitlines() == lines
 
 
 def test_the_sitemap_lists_the_pages_with_their_last_change(published: Project) -> None:
@@ -165,9 +163,9 @@ def test_the_image_of_a_preview_may_be_on_another_host(blog: Project) -> None:
     assert "https://x.org/card.png\t" in (blog.root / ".qmdsite/links.txt").read_text()
 
 
-def test_a_picture_that_is_damaged_is_named(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_that_is_damaged_is_named(blog: Project) -> None:
     blog.write("scripts/card.py", "open('posts/one/card.png', 'w').close()")
-    assert complaint(blog, capsys) == "posts/one/index.qmd:6: 'card.png' is no PNG picture; make it again\n"
+    assert complaint(blog) == "posts/one/index.qmd:6: 'card.png' is no PNG picture; make it again\n"
 
 
 def test_each_page_names_the_feed_of_its_own_listing(blog: Project) -> None:
@@ -188,9 +186,9 @@ def test_each_page_names_the_feed_of_its_own_listing(blog: Project) -> None:
     assert page.xpath("//nav[@id='TOC']/@aria-label") == ['The "page"']
 
 
-def test_an_image_that_there_is_not_is_named(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_that_there_is_not_is_named(blog: Project) -> None:
     blog.write("scripts/card.py", "")
-    assert complaint(blog, capsys) == ("posts/one/index.qmd:6: 'card.png' leads nowhere: there is no such file\n")
+    assert complaint(blog) == ("posts/one/index.qmd:6: 'card.png' leads nowhere: there is no such file\n")
 
 
 def test_the_page_for_what_is_not_found_works_at_any_address_and_is_found_nowhere(published: Project) -> None:
@@ -252,17 +250,17 @@ def test_language_models_get_a_list_and_each_page_as_markdown(published: Project
     assert not re.search("Press|min read|January|The source|<", text.replace("{n} < 2", ""))
 
 
-def test_a_link_to_the_address_of_the_site_is_one_within_it(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_to_the_address_of_the_site_is_one_within_it(blog: Project) -> None:
     places = "[a](https://y.org/blog/gone.html) [b](https://y.org/blog/#none) [c](https://y.org/blog#other)"
     blog.write("404.qmd", MISSING + places)
-    assert [line.partition(" leads")[0] for line in complaint(blog, capsys).splitlines()] == [
+    assert [line.partition(" leads")[0] for line in complaint(blog).splitlines()] == [
         "404.qmd:6: '#none'",
         "404.qmd:6: '#other'",
         "404.qmd:6: 'gone.html'",
     ]
 
 
-def test_the_links_to_other_sites_are_listed_in_one_place(published: Project) -> None:
+def test_the_links_to_other_sites_are_listed_in_one_place(published: Project, tmp_path: Path) -> None:
     listed = (published.root / ".qmdsite/links.txt").read_text()
     assert listed == "https://x.org/?a=1&b=2\tposts/one/index.html posts/two/index.html\n"
-    assert "1 link to other sites, listed in .qmdsite/links.txt" in published.render().out
+    assert "1 link to other sites, listed in .qmdsite/links.txt" in published.copy(tmp_path).render().out

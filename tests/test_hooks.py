@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from samples import BLOG_INDEX, BLOG_SETTINGS, DRAW
-from website import Project, cell, complaint, finished, wait_for
+from website import Project, cell, complaint, finished, until
 
 
 def test_a_script_runs_before_the_pages_are_read_and_is_told_what_quarto_tells_it(blog: Project) -> None:
@@ -52,10 +52,10 @@ def test_a_script_that_fails_before_a_render_leaves_the_site_as_it_was(blog: Pro
 
 
 @pytest.mark.parametrize("name", ["card.ts", "none.py"])
-def test_a_script_that_is_none_is_named(blog: Project, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_script_that_is_none_is_named(blog: Project, name: str) -> None:
     blog.write("_quarto.yml", BLOG_SETTINGS.replace("scripts/card.py", name))
     words = f"project.pre-render is '{name}', and must be the path of a Python script, such as finish.py"
-    assert complaint(blog, capsys) == f"_quarto.yml:3: {words}\n"
+    assert complaint(blog) == f"_quarto.yml:3: {words}\n"
 
 
 FINISH = """\
@@ -71,6 +71,7 @@ for page in map(Path, pages):
 """
 
 
+@pytest.mark.slow
 def test_scripts_finish_the_pages_before_the_site_is_exchanged(tmp_path: Path) -> None:
     page = "PLACE and [made](made.html) ![a](dot.svg)"
     project = finished(tmp_path / "one", FINISH, index=page, other="words\n\nPLACE")
@@ -132,6 +133,7 @@ def test_what_cells_got_wrong_is_reported_before_a_script_runs(tmp_path: Path) -
     assert not (project.root / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_script_that_outlives_a_killed_render_writes_into_no_other_site(tmp_path: Path) -> None:
     wait = "import time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
     first = "open('ready', 'w')\n" + wait
@@ -140,7 +142,7 @@ def test_a_script_that_outlives_a_killed_render_writes_into_no_other_site(tmp_pa
     second = "open('go', 'w')\nimport time\nwhile not os.path.exists('gone'): time.sleep(0.01)"
     project = finished(tmp_path, SITE_FOLDER + first, index="words")
     process = project.start()
-    wait_for(project.root / "ready")
+    until((project.root / "ready").exists)
     process.kill()
     process.wait()
     project.write("scripts/finish.py", SITE_FOLDER + second)

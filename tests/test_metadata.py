@@ -8,6 +8,7 @@ from samples import FOLDER, TWO
 from website import Project, cell, complaint
 
 
+@pytest.mark.slow
 def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_the_project(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.write("posts/two/index.qmd", TWO)
@@ -50,11 +51,9 @@ def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_t
         ("format:\n  html:\n    code-tools: {}\n", 3, "of code-tools only the source is supported"),
     ],
 )
-def test_wrong_metadata_of_a_folder_is_named_once(
-    blog: Project, text: str, line: int, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_metadata_of_a_folder_is_named_once(blog: Project, text: str, line: int, words: str) -> None:
     blog.write("posts/_metadata.yml", text)
-    found = [each for each in complaint(blog, capsys).splitlines() if "_metadata" in each]
+    found = [each for each in complaint(blog).splitlines() if "_metadata" in each]
     assert len(found) == 1
     assert found[0].startswith(f"posts/_metadata.yml:{line}: {words}")
 
@@ -65,7 +64,7 @@ def test_a_page_links_to_its_source_where_that_is_asked_for(published: Project) 
     assert "index.qmd" not in published.site()
 
 
-def test_code_tools_that_would_fold_all_code_are_refused(blog: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_tools_that_would_fold_all_code_are_refused(blog: Project) -> None:
     blog.write("404.qmd", "---\ntitle: t\ncode-tools:\n  source: true\n---\n")
     words = "of code-tools only the source is supported; write 'source: true' and 'toggle: false' under it"
-    assert complaint(blog, capsys) == f"404.qmd:3: {words}\n"
+    assert complaint(blog) == f"404.qmd:3: {words}\n"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from website import DOT, SETTINGS, Project, cell, wait_for
+from website import DOT, SETTINGS, Project, cell, complaint, until
 
 
 def test_only_the_pages_named_are_rendered(project: Project) -> None:
@@ -66,6 +66,7 @@ def test_files_that_are_named_or_referred_to_are_copied(project: Project) -> Non
     assert "unnamed.md" not in site
 
 
+@pytest.mark.slow
 def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> None:
     project.page("good", cell("1"))
     project.page("bad", "words")
@@ -83,6 +84,7 @@ def test_a_failing_cell_leaves_the_previous_site_untouched(project: Project) -> 
     assert project.site() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_render_that_is_stopped_leaves_the_previous_site_untouched(
     project: Project, number: signal.Signals, status: int
@@ -94,7 +96,7 @@ def test_a_render_that_is_stopped_leaves_the_previous_site_untouched(
         "index", cell("import os, time\nopen('pid', 'w').write(str(os.getpid()))\nopen('ready', 'w')\ntime.sleep(60)")
     )
     process = project.start()
-    wait_for(project.root / "ready")
+    until((project.root / "ready").exists)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
     assert process.returncode == status
@@ -112,13 +114,9 @@ def test_a_render_that_is_stopped_leaves_the_previous_site_untouched(
     assert not list((project.root / ".qmdsite").glob("new*"))
 
 
-def test_a_full_disk_leaves_the_previous_site_untouched(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from qmdsite.__main__ import main
-
+def test_a_full_disk_leaves_the_previous_site_untouched(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.page("index", "words")
-    assert main(["render", str(project.root)]) == 0
+    assert project.render().status == 0
     before = project.site()
     project.page("index", "new words")
     write = Path.write_bytes
@@ -129,15 +127,15 @@ def test_a_full_disk_leaves_the_previous_site_untouched(
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert main(["render", str(project.root)]) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    assert "No space left on device" in complaint(project)
     assert project.site() == before
 
 
+@pytest.mark.slow
 def test_a_second_render_waits_for_the_first(project: Project) -> None:
     project.page("index", cell("open('ready', 'w')\nimport time\ntime.sleep(1)"))
     first = project.start()
-    wait_for(project.root / "ready")
+    until((project.root / "ready").exists)
     second = project.render()
     assert first.communicate(timeout=20)[0].endswith("s\n")
     assert "waiting" in second.out
@@ -165,6 +163,7 @@ def test_what_others_left_in_the_work_folder_does_no_harm(project: Project) -> N
     assert (project.root / ".qmdsite/runs/mine").is_dir()
 
 
+@pytest.mark.slow
 def test_a_deep_folder_has_short_sockets_and_a_killed_render_leaves_one_folder_that_the_next_clears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,30 +173,27 @@ def test_a_deep_folder_has_short_sockets_and_a_killed_render_leaves_one_folder_t
         for _ in range(2):
             project.page("index", cell("open('ready', 'w')\nimport time\ntime.sleep(60)"))
             process = project.start()
-            wait_for(project.root / "ready")
+            until((project.root / "ready").exists)
             (project.root / "ready").unlink()
             process.kill()
             process.communicate()
             assert len(os.listdir(sockets)) == 1
         project.page("index", cell("print('done')"))
-        assert project.render().status == 0
+        assert project.render_apart().status == 0
         assert os.listdir(sockets) == []
 
 
 def test_without_an_exchange_in_one_step_two_renames_do_and_a_kill_between_them_is_mended(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qmdsite import site
-    from qmdsite.__main__ import main
-
-    monkeypatch.setattr(site, "_exchanged", lambda *folders: False)
+    monkeypatch.setattr("qmdsite.site._exchanged", lambda *folders: False)
     for words in ("first words", "second words"):
         project.page("index", words)
-        assert main(["render", str(project.root)]) == 0
+        assert project.render().status == 0
         assert words in project.html("index")
     before = project.site()
     (project.root / "_site").rename(project.root / ".qmdsite/old")
     project.page("index", "@eq-none")
-    assert main(["render", str(project.root)]) == 2
+    assert project.render().status == 2
     assert project.site() == before
     assert not (project.root / ".qmdsite/old").exists()

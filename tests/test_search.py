@@ -75,9 +75,9 @@ def test_without_a_search_there_is_neither_index_nor_button(tmp_path: Path) -> N
 
 
 def test_a_failing_pagefind_is_named_in_its_own_words_and_leaves_the_site_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project(tmp_path)
     monkeypatch.setattr("qmdsite.search.COMMAND", ["-c", "import sys; sys.exit('no room')"])
-    assert complaint(project, capsys, 1) == "pagefind, which makes the index that the search asks, failed:\nno room\n"
+    assert complaint(project, 1) == "pagefind, which makes the index that the search asks, failed:\nno room\n"
     assert not (project.root / "_site").exists()

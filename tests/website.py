@@ -2,14 +2,20 @@
 
 import html
 import re
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import pytest
+import nbformat
+
+from qmdsite.__main__ import main
 
 SETTINGS = """\
 project:
@@ -41,13 +47,14 @@ class Run:
 
 
 class Project:
-    """A website in a folder of its own."""
+    """A website in a folder of its own, which is made where there is none."""
 
     def __init__(self, root: Path, **pages: str) -> None:
         self.root = root
-        self.write("_quarto.yml", SETTINGS)
-        self.page("index", "words")
-        self.write("references.bib", BOOKS)
+        if not (root / "_quarto.yml").exists():
+            self.write("_quarto.yml", SETTINGS)
+            self.page("index", "words")
+            self.write("references.bib", BOOKS)
         for name, body in pages.items():
             self.page(name, body)
 
@@ -64,9 +71,21 @@ class Project:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def render(self) -> Run:
+        """Render in this process, which is what takes the least time."""
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            status = main(["render", str(self.root)])
+        return Run(status, out.getvalue(), err.getvalue())
+
+    def render_apart(self) -> Run:
+        """Render in a process of its own, which has its own settings and can be stopped."""
         process = self.start()
         out, err = process.communicate(timeout=60)
         return Run(process.returncode, out, err)
+
+    def copy(self, root: Path) -> "Project":
+        """Return a copy with all that renders left in it."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        return Project(root)
 
     def site(self) -> dict[str, bytes]:
         output = self.root / "_site"
@@ -86,12 +105,13 @@ def cell(code: str, *options: str) -> str:
     return "\n".join(["```{python}", *(f"#| {option}" for option in options), code, "```", "", ""])
 
 
-def wait_for(path: Path) -> None:
-    for _ in range(600):
-        if path.exists():
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another process does; a minute is too long."""
+    for _ in range(1200):
+        if true():
             return
         time.sleep(0.05)
-    raise AssertionError(f"{path} never came")
+    raise AssertionError("it never came")
 
 
 def finished(root: Path, script: str, **pages: str) -> Project:
@@ -103,17 +123,14 @@ def finished(root: Path, script: str, **pages: str) -> Project:
     return project
 
 
-def complaint(project: Project, capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
-    from qmdsite.__main__ import main
-
-    assert main(["render", str(project.root)]) == status
-    return capsys.readouterr().err
+def complaint(project: Project, status: int = 2) -> str:
+    ran = project.render()
+    assert ran.status == status
+    return ran.err
 
 
 def notebook(project: Project, name: str) -> Any:
-    import nbformat
-
-    read = nbformat.reads((project.root / "_site" / f"{name}.ipynb").read_text("utf-8"), 4)
+    read = nbformat.read(project.root / "_site" / f"{name}.ipynb", 4)  # type: ignore[no-untyped-call]
     nbformat.validate(read)
     return read
 
