@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,6 +19,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from samples import blog_in, tour_in
 from website import Project
+
+from qmdsite import font
 
 ROOT = Path(__file__).parent.parent
 
@@ -183,6 +185,14 @@ def slow_address(site: Path) -> Iterator[str]:
     """Where it is served as if it were far away."""
     with serving(site, SlowHost) as address:
         yield address
+
+
+@pytest.fixture(scope="session", autouse=True)
+def font_once() -> Iterator[None]:
+    """Cut the font down once for all the small sites that show the same letters: it takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(font, "subset", cache(font.subset))
+        yield
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_a_second_render_executes_nothing_and_changes_no_byte(tour: Project, tmp
 def test_two_cold_renders_give_the_same_bytes(tour: Project, tmp_path: Path) -> None:
     other = Project(tmp_path / "elsewhere")
     shutil.copytree(tour.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_site", ".qmdsite"))
-    assert other.render().status == 0
+    assert other.render_apart().status == 0
     assert other.site() == tour.site()
 
 
@@ -32,7 +32,7 @@ def test_two_cold_renders_publish_the_same_bytes_and_an_unchanged_one_makes_no_i
     published: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = blog_in(tmp_path)
-    assert other.render().status == 0
+    assert other.render_apart().status == 0
     before = published.site()
     assert other.site() == before
     monkeypatch.delattr("qmdsite.search.subprocess")

@@ -83,7 +83,7 @@ def test_scripts_finish_the_pages_before_the_site_is_exchanged(tmp_path: Path) -
     assert project.render().status == 0
     assert project.site() == before
     other = finished(tmp_path / "two", FINISH, index=page, other="words\n\nPLACE")
-    assert other.render().status == 0
+    assert other.render_apart().status == 0
     assert other.site() == before
 
 

@@ -71,13 +71,13 @@ class Project:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def render(self) -> Run:
-        """Render in this process, which is what takes the least time."""
+        """Render in this process, which takes the least time."""
         with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
             status = main(["render", str(self.root)])
         return Run(status, out.getvalue(), err.getvalue())
 
     def render_apart(self) -> Run:
-        """Render in a process of its own, which has its own settings and can be stopped."""
+        """Render in a process of its own, where sets have another order and what hangs is stopped."""
         process = self.start()
         out, err = process.communicate(timeout=60)
         return Run(process.returncode, out, err)
