@@ -6,51 +6,106 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from samples import blog_in, tour_in
+from website import Project
+
+from qmdsite import font
 
 ROOT = Path(__file__).parent.parent
 
 
-def copy_project(folder):
-    """Copy what is rendered; return the function that renders it there."""
+Once = Callable[[str, Callable[[Path], None]], Path]
+CACHE = ROOT / ".qmdsite"
+MARKERS = {
+    "browser": "looks at pages in Chromium",
+    "slow": "takes over about 2 s, or the whole project rendered",
+    "deep": "takes over 20 s for one fact",
+}
+# What a test asks for tells what it needs.
+MARKED = {"browser": "browser", "site": "slow", "three_posts": "slow", "of_quarto": "deep"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, words in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {words}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in MARKED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED[fixture])
+
+
+def copy_results(source: Path, target: Path) -> None:
+    """Copy what renders keep, each result in one step and none deleted: other processes may render in both folders."""
+    for kind in ("runs", "html"):
+        (target / kind).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target) as own:
+            for result in (source / kind).glob("*"):
+                # A render deletes what it does not need any more.
+                with suppress(FileNotFoundError):
+                    shutil.copy(result, own)
+                    Path(own, result.name).replace(target / kind / result.name)
+
+
+def copy_project(folder: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Copy what is rendered and the results that are known; return the function that renders it there."""
     folder.mkdir(exist_ok=True)
     for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd", "404.qmd"):
         shutil.copy(ROOT / name, folder)
     for name in ("posts", "src"):
         ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+    copy_results(CACHE, folder / ".qmdsite")
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
     command = [sys.executable, "-m", "qmdsite", "render"]
     return partial(subprocess.run, command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The whole project's `_site`, rendered once for all processes of this run."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """What makes a folder with a site in it, once for all processes of this run."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "project"
-    with (shared / "project.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "_site").exists():
-            first = copy_project(folder)()
-            assert first.returncode == 0, first.stderr
-    return folder / "_site"
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (shared / name / "_site").exists():
+                make(shared / name)
+        return shared / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def site(once: Once) -> Path:
+    """The whole project's `_site`; what its render had to find out is kept for the next run and for `make site`."""
+
+    def make(folder: Path) -> None:
+        ran = copy_project(folder)()
+        assert ran.returncode == 0, ran.stderr
+        copy_results(folder / ".qmdsite", CACHE)
+
+    return once("project", make) / "_site"
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 @contextmanager
-def chromium():
+def chromium() -> Iterator[Browser]:
     """Start the browser of this machine."""
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -60,7 +115,7 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator[Browser]:
     if not CHROMIUM and os.environ.get("CI"):
         pytest.fail("the gate needs a browser: install chromium")
     if not CHROMIUM:
@@ -72,7 +127,7 @@ def browser():
 class Host(SimpleHTTPRequestHandler):
     """Serves a site as hosts do: text is sent packed."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         path = Path(self.translate_path(self.path.partition("?")[0]))
         path = path / "index.html" if path.is_dir() else path
         if not path.is_file():
@@ -88,17 +143,17 @@ class Host(SimpleHTTPRequestHandler):
         self.end_headers()
         return self.send(data, path.suffix)
 
-    def send(self, data, suffix):
+    def send(self, data: bytes, suffix: str) -> None:
         self.wfile.write(data)
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 
 class SlowHost(Host):
     """What is slow to come is seen to be missing: the second half of a page, and fonts."""
 
-    def send(self, data, suffix):
+    def send(self, data: bytes, suffix: str) -> None:
         half = len(data) // 2 if suffix == ".html" else 0
         self.wfile.write(data[:half])
         time.sleep({".html": 0.1, ".woff2": 0.3}.get(suffix, 0))
@@ -110,7 +165,7 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(site, host=Host):
+def serving(site: Path, host: type[Host] = Host) -> Iterator[str]:
     """Serve a site on this machine; the address is what this returns."""
     with Server(("127.0.0.1", 0), partial(host, directory=str(site))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -119,14 +174,49 @@ def serving(site, host=Host):
 
 
 @pytest.fixture(scope="session")
-def address(site):
+def address(site: Path) -> Iterator[str]:
     """Where the rendered site is served on this machine."""
     with serving(site) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def slow_address(site):
+def slow_address(site: Path) -> Iterator[str]:
     """Where it is served as if it were far away."""
     with serving(site, SlowHost) as address:
         yield address
+
+
+@pytest.fixture(scope="session", autouse=True)
+def font_once() -> Iterator[None]:
+    """Cut the font down once for all the small sites that show the same letters: it takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(font, "subset", cache(font.subset))
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def blog(tmp_path: Path) -> Project:
+    return blog_in(tmp_path)
+
+
+def rendered(project: Project) -> None:
+    ran = project.render()
+    assert (ran.status, ran.err) == (0, "")
+
+
+@pytest.fixture(scope="session")
+def tour(once: Once) -> Project:
+    """The tour, rendered; tests of several processes read it and none changes it."""
+    return Project(once("tour", lambda folder: rendered(tour_in(folder))))
+
+
+@pytest.fixture(scope="session")
+def published(once: Once) -> Project:
+    """The blog, rendered; tests of several processes read it and none changes it."""
+    return Project(once("published", lambda folder: rendered(blog_in(folder))))

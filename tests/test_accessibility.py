@@ -6,7 +6,7 @@ import axe_playwright_python
 import pytest
 from lxml import html
 from test_pages import PAGES, trees
-from test_site import Project
+from website import Project
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 FOCUS = "document.activeElement"

@@ -147,10 +147,12 @@ def doubling(tmp_path_factory):
     return read(folder / "_site" / "index.ipynb")
 
 
+@pytest.mark.slow
 def test_an_exercise_with_its_solution_and_check_is_accepted(doubling, tmp_path):
     prove(copy.deepcopy(doubling), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "old", "new", "words"),
     [
