@@ -306,10 +306,3 @@ def test_without_scripts_all_steps_and_the_last_frame_show(page):
     assert frames(page) == ["third", "third"]
     assert seen(page, "figcaption", "span") == ["loss < 2"] * 2
     assert page.get_by_role("button").count() == 0
-
-
-def test_the_page_of_animations_is_no_larger_than_a_photograph(site):
-    page = site / "posts" / "curve-fitting" / "index.html"
-    assert page.read_text().count("<svg viewBox") == 5
-    assert page.stat().st_size < 300_000
-    assert (site / "posts" / "player.js").exists()

@@ -16,7 +16,7 @@ from handgrad.symbolic.torch_code import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 1e-3}
 """Relative and absolute, where rounding is allowed for; in float64 that of `torch.testing.assert_close`."""
 
 VARIANTS = ("the shape given", "a batch of 1", "an empty batch", "an extra leading dimension", "tensors not contiguous")
@@ -76,6 +76,7 @@ def check_layer(
     formulas: Mapping[str, TorchFunction] | None = None,
     arrays: str = "",
     exact: bool = True,
+    dtypes: Iterable[torch.dtype] = DTYPES,
 ) -> Receipt:
     """Check `layer` against `reference`, a torch function of the inputs and then the parameters, and `formulas`.
 
@@ -83,9 +84,9 @@ def check_layer(
     copies are run, on random parameters, inputs and grad_output, for
 
     - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
-    - in float64, float32 and bfloat16 on small integers, where results must be equal, and in float64 on
-      normally distributed numbers. Divisions by what is no power of 2, and functions such as exp, round: with
-      `exact=False` integers too are compared up to the rounding of their dtype.
+    - in each of `dtypes` (float64, float32, bfloat16; float16 too, if you name it) on small integers, where results
+      must be equal, and in float64 on normally distributed numbers. Divisions by what is no power of 2, and functions
+      such as exp, round: with `exact=False` integers too are compared up to the rounding of their dtype.
 
     Compared are: the output; the gradient of the first input and of each parameter with autograd's, added to what was
     in `.grad` before; the same with each of `formulas`, which is keyed by the name of the array it is the gradient of,
@@ -98,7 +99,7 @@ def check_layer(
     if not shapes or not all(isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) for shape in shapes):
         raise TypeError(f"give the shape of each input as a tuple of whole numbers, such as (4, 3), not {shapes}")
     check = _Check(layer, reference, formulas or {}, arrays.split())
-    for dtype, variant in product(DTYPES, VARIANTS):
+    for dtype, variant in product(dtypes, VARIANTS):
         check.against_autograd(_Numbers(dtype, variant, integers=True, exact=exact), shapes)
     for variant in VARIANTS:
         check.against_autograd(_Numbers(torch.float64, variant), shapes)
