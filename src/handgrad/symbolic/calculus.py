@@ -137,7 +137,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
-    _require_names(name, value, {index.label for index in letters.values()})
+    _require_distinct_names(name, value, {index.label for index in letters.values()})
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
@@ -213,7 +213,7 @@ def require_fitting(entry: Indexed) -> None:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
 
 
-def _require_names(name: str, value: Expr, letters: set[Symbol]) -> None:
+def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
     entries = value.atoms(Indexed)
     arrays = {entry.base.label for entry in entries}
     numbers = value.xreplace({entry: Dummy() for entry in entries}).atoms(Symbol) - letters
@@ -251,9 +251,7 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     `entry` is an entry of an array, or a number: a symbol.
     """
     if isinstance(value, Sum):
-        clash = {index: _fresh(index) for index, *_ in value.limits if index in indices_of(entry)}
-        inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
-        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+        return _differentiated_sum(value, entry)
     if entry.is_integer:
         kind = "an array of whole numbers" if indices_of(entry) else "whole"
         raise ValueError(f"{label_of(entry)} is {kind}: there is no derivative with respect to it")
@@ -264,6 +262,17 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     if isinstance(value, (Indexed, Name)):
         inner = unfolded(value)
         return sympy.S.Zero if inner is None else differentiate(inner, entry)
+    return _by_chain_rule(value, entry)
+
+
+def _differentiated_sum(value: Sum, entry: Expr) -> Expr:
+    clash = {index: _fresh(index) for index, *_ in value.limits if index in indices_of(entry)}
+    inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
+    return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+
+
+def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
+    """Differentiate a function of entries, sums and defined numbers: its slope by each, times their derivatives."""
     parts = outermost(value, (Indexed, Sum, Name))
     if isinstance(entry, Symbol) and entry not in parts:
         parts.append(entry)

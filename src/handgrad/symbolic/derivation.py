@@ -187,6 +187,11 @@ def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:
         return (
             value.func(*(_write_out(part, numbers) for part in value.args)) if value.args else numbers.get(value, value)
         )
+    return _written_out_entry(value, numbers)
+
+
+def _written_out_entry(value: Indexed, numbers: dict[Symbol, int]) -> Expr:
+    """Return an entry with numbers for its indices: 0 outside of its array."""
     base, where = value.base.xreplace(numbers), [_write_out(index, numbers) for index in value.indices]
     for axis, index in enumerate(where):
         inside = range(base.shape[axis])

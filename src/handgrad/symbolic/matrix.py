@@ -96,13 +96,24 @@ def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[...,
     """Follow the indices from row to column through the factors; None if that does not use each factor once."""
     scalar = Mul(*(factor for factor in term.factors if not factor.has(Indexed)))
     rest = blocks([factor for factor in term.factors if factor.has(Indexed)])
+    if not rest or free_indices(scalar) or not all(map(_is_matrix, rest)):
+        return None
     ends = [end for block in rest for end in (block.left, block.right)]
-    if not all(end is None or isinstance(end, Idx) for end in ends):
-        return None
-    if not rest or free_indices(scalar) or any(len(free_indices(block.value)) > 2 for block in rest):
-        return None
     trace = row is column is None and all(end is not None and ends.count(end) == 2 for end in ends)
-    start = at = rest[0].left if trace else row
+    start, stop = (rest[0].left,) * 2 if trace else (row, column)
+    chain = _followed(rest, start, stop)
+    return _Reading(scalar, chain, trace) if chain else None
+
+
+def _is_matrix(block: _Block) -> bool:
+    """Say whether a block has plain indices at its ends and depends on no third."""
+    plain = all(end is None or isinstance(end, Idx) for end in (block.left, block.right))
+    return plain and len(free_indices(block.value)) <= 2
+
+
+def _followed(blocks: list[_Block], start: Idx | None, stop: Idx | None) -> tuple[_Block, ...]:
+    """Chain the blocks from one index to another, with blocks of ones between; nothing if they make no chain."""
+    at, rest = start, [*blocks]
     chain: list[_Block] = []
     while rest:
         following = next((block for block in rest if at in (block.left, block.right)), None)
@@ -110,16 +121,15 @@ def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[...,
             rest.remove(following)
             chain.append(following if following.left == at else following.turned())
         elif chain and chain[-1].value == 1:
-            return None
+            return ()
         else:
             # No factor starts here: a sum over this axis, or a repetition along it, is a product with ones.
             chain.append(_Block(S.One, at, None if at is not None else rest[0].left))
         at = chain[-1].right
-    stop = start if trace else column
     if at != stop:
         # At most one end of a block of ones is an index: it is a column or a row, never a whole matrix.
         chain += [_Block(S.One, left, right) for left, right in ((at, None), (None, stop)) if left != right]
-    return _Reading(scalar, tuple(chain), trace)
+    return tuple(chain)
 
 
 def _each_factor(factors: list[Expr]) -> list[_Block]:
