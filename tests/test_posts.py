@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
