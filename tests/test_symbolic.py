@@ -148,7 +148,7 @@ def test_a_wrong_reading_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*arguments: Any) -> Any:
         reading = right(*arguments)
         assert reading is not None
-        return replace(reading, chain=(reading.chain[0], reading.chain[1].turned()))
+        return replace(reading, chain=(reading.chain[0], reading.chain[1].transposed()))
 
     monkeypatch.setattr(matrix, "_read", wrong)
     assert matrix_form(product) is None

@@ -1,4 +1,4 @@
-"""The graph of a computation, drawn of what a run of it did: tensors go down, their gradients back up."""
+"""The graph of a chain of layers, recorded while it runs: tensors go down, their gradients back up."""
 
 import copy
 import html
@@ -35,7 +35,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """What a layer of a chain took, first what the one before made, and what it made of that."""
+    """A layer of a chain, its inputs, of which the first is the output of the layer before, and its output."""
 
     layer: str
     inputs: Sequence[Edge]
@@ -52,57 +52,57 @@ def graph(layers: Mapping[str, Layer], /, **given: Tensor) -> "Graph":
     """
     names = {id(tensor): name for name, tensor in given.items()}
     parameters = {id(parameter): parameter for layer in layers.values() for parameter in layer.parameters()}
-    handed = [name for name in given if id(given[name]) not in parameters]
+    inputs = [name for name in given if id(given[name]) not in parameters]
     for each, parameter in parameters.items():
         if each not in names:
             raise ValueError(f"a parameter of shape {tuple(parameter.shape)} has no name: add NAME=tensor for it")
-    if not layers or not handed or layers.keys() & given.keys():
+    if not layers or not inputs or layers.keys() & given.keys():
         every = ", ".join([*layers, *given])
         raise ValueError(f"a graph needs a layer, an input, and a name of its own for each tensor: {every}")
     before = [(parameter, parameter.grad) for parameter in parameters.values()]
     try:
         with torch.no_grad():
-            return _run(layers, given, names, handed)
+            return _run(layers, given, names, inputs)
     finally:
         for parameter, grad in before:
             parameter.grad = grad
 
 
 def _run(
-    layers: Mapping[str, Layer], given: Mapping[str, Tensor], names: Mapping[int, str], handed: Sequence[str]
+    layers: Mapping[str, Layer], given: Mapping[str, Tensor], names: Mapping[int, str], inputs: Sequence[str]
 ) -> "Graph":
-    """Return the graph; `handed` names what is no parameter."""
-    entering, *targets = handed
-    tensors, turns = dict(given), []
+    """Run the layers; `names` are those of the parameters, by id, and `inputs` those of all other tensors."""
+    entering, *targets = inputs
+    tensors, calls = dict(given), []
     for output, original in layers.items():
         layer = copy.copy(original)  # The original may be in the middle of a pass, and needs what it saved.
-        inputs = [entering, *(targets if output == list(layers)[-1] else ())]
-        tensors[output] = layer(*(tensors[name] for name in inputs))
-        turns.append((layer, inputs, output))
+        arguments = [entering, *(targets if output == list(layers)[-1] else ())]
+        tensors[output] = layer(*(tensors[name] for name in arguments))
+        calls.append((layer, arguments, output))
         entering = output
     nodes: list[Node] = []
-    handed_in = grad = torch.ones_like(tensors[entering])
-    for layer, inputs, output in reversed(turns):
-        own = {names[id(parameter)]: parameter for parameter in layer.parameters()}
-        for parameter in own.values():
+    grad_output = grad = torch.ones_like(tensors[entering])
+    for layer, arguments, output in reversed(calls):
+        parameters = {names[id(parameter)]: parameter for parameter in layer.parameters()}
+        for parameter in parameters.values():
             parameter.grad = None
         grad = layer.backward(grad)
         kind = type(layer).__name__
-        grads = {name: parameter.grad for name, parameter in own.items()}
-        for name, found in ({inputs[0]: grad} | grads).items():
+        grads = {name: parameter.grad for name, parameter in parameters.items()}
+        for name, gradient in ({arguments[0]: grad} | grads).items():
             edge = Edge(name, tensors[name].shape)
-            if found is None or found.shape != edge.shape:
-                shape = "missing" if found is None else f"of shape {tuple(found.shape)}"
+            if gradient is None or gradient.shape != edge.shape:
+                shape = "missing" if gradient is None else f"of shape {tuple(gradient.shape)}"
                 raise ValueError(f"{kind}: the gradient of {edge} is {shape}")
-        parts = [inputs[0], *own, *inputs[1:]]
-        taken = [Edge(name, tensors[name].shape, name not in targets) for name in parts]
-        nodes.insert(0, Node(kind, taken, Edge(output, tensors[output].shape)))
-    return Graph(nodes, handed_in)
+        entering, *others = arguments
+        edges = [Edge(name, tensors[name].shape, name not in targets) for name in (entering, *parameters, *others)]
+        nodes.insert(0, Node(kind, edges, Edge(output, tensors[output].shape)))
+    return Graph(nodes, grad_output)
 
 
 @dataclass(frozen=True, repr=False)
 class Graph:
-    """A chain of nodes, shown as a picture; its text says the same in words. `grad` is what the last was handed."""
+    """A chain of nodes, shown as a picture; its text says the same in words. `grad` is the last one's grad_output."""
 
     nodes: Sequence[Node]
     grad: Tensor
@@ -142,7 +142,7 @@ class Graph:
         )
 
     def _derivatives(self, labels: Sequence[tuple[Edge, float, float]]) -> list[tuple[str, float, float]]:
-        """Return the names of the gradients, and where they stand; that of a number is what the last was handed."""
+        """Return the names of the gradients, and where they stand; that of a number with its value."""
         last = self.nodes[-1].output
         of = "L" if last.shape else last.name
         derivatives = [(f"∂{of}/∂{edge}", x, y) for edge, x, y in labels if edge.has_gradient]

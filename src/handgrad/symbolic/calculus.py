@@ -58,7 +58,7 @@ class Sum(sympy.Sum):  # type: ignore[misc]
     is_commutative = True
 
     def __new__(cls, function: Any, *limits: Any) -> Expr:
-        """Return the sum, or what is summed if there is no index; `define` judges what it runs over."""
+        """Return the sum, or what is summed if there is no index; `define` checks the limits."""
         whole = [
             sympy.Tuple(limit, 0, limit.upper) if isinstance(limit, Idx) else sympy.Tuple(*limit) for limit in limits
         ]
@@ -85,7 +85,7 @@ class Iverson(sympy.Function):  # type: ignore[misc]
 
 
 class Name(Dummy):  # type: ignore[misc]
-    """The name of a defined array or number: it knows its definition."""
+    """The name of a defined array or number, with its definition as an attribute."""
 
     definition: "Definition"
 
@@ -102,7 +102,7 @@ class Definition:
     value: Expr
     base: Any
 
-    # An array of symbolic size has no end.
+    # Python would iterate with [0], [1], [2], … and never stop: a symbolic size has no end.
     __iter__ = None
 
     def __getitem__(self, indices: Any) -> Expr:
@@ -448,6 +448,6 @@ def _rebuild(term: Term) -> Expr:
     bound = {*term.dummies}
     outer = Mul(*(factor for factor in term.factors if not free_indices(factor) & bound))
     inner = Mul(*(factor for factor in term.factors if free_indices(factor) & bound))
-    kept = [index for index in term.dummies if index in free_indices(inner)]
-    repeats = Mul(*(size(index) for index in term.dummies if index not in kept))
-    return outer * repeats * Sum(inner, *kept)
+    summed = [index for index in term.dummies if index in free_indices(inner)]
+    repeats = Mul(*(size(index) for index in term.dummies if index not in summed))
+    return outer * repeats * Sum(inner, *summed)

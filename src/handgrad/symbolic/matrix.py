@@ -23,15 +23,15 @@ def matrix_form(definition: Definition) -> str | None:
         return None
     if indices and _is_entrywise(value, indices):
         return entrywise(value, indices)
-    row, column = (*indices, None, None)[:2]
+    row, column = _ends(indices)
     for blocks in (_each_factor, _grouped_by_place):
         readings = [_read(term, row, column, blocks) for term in terms(value)]
-        found = [reading for reading in readings if reading]
-        entries = (reading.scalar * reading.entry(row, column) for reading in found)
-        if len(found) == len(readings) and canonical(Add(*entries)) == canonical(value):
+        complete = [reading for reading in readings if reading]
+        entries = (reading.scalar * reading.entry(row, column) for reading in complete)
+        if len(complete) == len(readings) and canonical(Add(*entries)) == canonical(value):
             # Plain products first, those with ones last; the order is the same in every run.
-            found.sort(key=lambda reading: (reading.has_ones, len(reading.latex), reading.latex))
-            return joined([scaled(reading.scalar, reading.latex) for reading in found])
+            complete.sort(key=lambda reading: (reading.has_ones, len(reading.latex), reading.latex))
+            return joined([scaled(reading.scalar, reading.latex) for reading in complete])
     return None
 
 
@@ -45,16 +45,16 @@ class _Block:
 
     @property
     def latex(self) -> str:
-        if isinstance(self.value, Indexed):
-            indices = tuple(index for index in (self.left, self.right) if index is not None)
-            turned = self.value.indices != indices if len(indices) == 2 else self.left is None
-            return str(latex(self.value.base.label)) + "^{\\mathsf{T}}" * turned
-        if self.value == 1:
-            return "\\mathbf{1}" + "^{\\mathsf{T}}" * (self.left is None)
         indices = tuple(index for index in (self.left, self.right) if index is not None)
-        return f"\\left({entrywise(self.value, indices)}\\right)" + "^{\\mathsf{T}}" * (self.left is None)
+        is_row = self.left is None
+        if isinstance(self.value, Indexed):
+            is_transposed = self.value.indices != indices if len(indices) == 2 else is_row
+            return _transposed_if(is_transposed, str(latex(self.value.base.label)))
+        if self.value == 1:
+            return _transposed_if(is_row, "\\mathbf{1}")
+        return _transposed_if(is_row, f"\\left({entrywise(self.value, indices)}\\right)")
 
-    def turned(self) -> "_Block":
+    def transposed(self) -> "_Block":
         return _Block(self.value, self.right, self.left)
 
     def entry(self, row: Idx | None, column: Idx | None) -> Expr:
@@ -119,7 +119,7 @@ def _followed(blocks: list[_Block], start: Idx | None, stop: Idx | None) -> tupl
         following = next((block for block in rest if at in (block.left, block.right)), None)
         if following:
             rest.remove(following)
-            chain.append(following if following.left == at else following.turned())
+            chain.append(following if following.left == at else following.transposed())
         elif chain and chain[-1].value == 1:
             return ()
         else:
@@ -132,8 +132,18 @@ def _followed(blocks: list[_Block], start: Idx | None, stop: Idx | None) -> tupl
     return tuple(chain)
 
 
+def _ends(indices: tuple[Idx, ...]) -> tuple[Idx | None, Idx | None]:
+    """Return the indices of row and column; None for an axis that there is not."""
+    row, column = (*indices, None, None)[:2]
+    return row, column
+
+
+def _transposed_if(is_transposed: bool, formula: str) -> str:
+    return f"{formula}^{{\\mathsf{{T}}}}" if is_transposed else formula
+
+
 def _each_factor(factors: list[Expr]) -> list[_Block]:
-    return [_Block(factor, *(*factor.indices, None)[:2]) for factor in factors if isinstance(factor, Indexed)]
+    return [_Block(factor, *_ends(factor.indices)) for factor in factors if isinstance(factor, Indexed)]
 
 
 def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
@@ -147,7 +157,7 @@ def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
         if len(group) == 1 and isinstance(value, Indexed):
             blocks += _each_factor(group)
         elif _is_entrywise(value, indices):
-            blocks.append(_Block(value, *(*indices, None)[:2]))
+            blocks.append(_Block(value, *_ends(indices)))
         else:
             return []
     return blocks

@@ -1,4 +1,4 @@
-"""Index notation to torch: one readable line of code per formula, an einsum for a contraction, never a loop."""
+"""Translation of index notation to torch: one line of code per formula, an einsum for a contraction, no loops."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ _FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "ta
 
 @dataclass(frozen=True)
 class TorchFunction:
-    """A formula as a torch function: of its arrays by name, and of the sizes that no array tells."""
+    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape."""
 
     source: str
     arrays: dict[str, tuple[Expr, ...]]
@@ -116,7 +116,7 @@ def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tup
     for name, shape in arrays.items():
         if sizes & {*shape}:
             names = [str(extent) if extent in sizes else "_" for extent in shape]
-            lines.append(f"{', '.join(names)}{',' * (len(shape) == 1)} = {name}.shape")
+            lines.append(f"{', '.join(names)}{',' if len(shape) == 1 else ''} = {name}.shape")
             sizes = sizes - {*shape}
     return lines, tuple(sorted(map(str, sizes)))
 
@@ -254,7 +254,7 @@ def _is_spread(factor: Expr) -> bool:
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
-    """Multiply brackets into factors that may be infinite where they are 0: `torch.where` chooses, no product does."""
+    """Multiply brackets into factors that may be infinite where they are 0, so that `torch.where` leaves those out."""
     brackets = [factor for factor in factors if isinstance(factor, Iverson)]
     unsafe = [factor for factor in factors if not isinstance(factor, (Iverson, Indexed, KroneckerDelta, Idx))]
     if not brackets or not unsafe:
@@ -363,15 +363,16 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return f"torch.where({self._print(condition)}, {self.tensor(branch)}, {rest})"
 
 
-def _summed(text: str, given: tuple[Idx, ...], axes: tuple[Idx, ...]) -> str | None:
-    """Return code that sums an array over all but `axes`; None if it takes an einsum, as a diagonal or transpose."""
-    if given == axes:
+def _summed(text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
+    """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
+    if axes == remaining:
         return text
-    if len({*given}) < len(given) or tuple(index for index in given if index in axes) != axes:
+    is_diagonal = len({*axes}) < len(axes)
+    if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
         return None
-    places = [str(place) for place, index in enumerate(given) if index not in axes]
+    places = [str(place) for place, index in enumerate(axes) if index not in remaining]
     where = places[0] if len(places) == 1 else f"({', '.join(places)})"
-    return f"{text}.sum({where if axes else ''})"
+    return f"{text}.sum({where if remaining else ''})"
 
 
 def _einsum(operands: Sequence[tuple[str, tuple[Idx, ...]]], axes: tuple[Idx, ...]) -> str:
