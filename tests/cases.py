@@ -54,9 +54,14 @@ class Case:
     """Powers of 2 where the layer divides by a size."""
     exact: bool = True
     """Whether results of small integers are the reference's to the last bit; else up to rounding."""
-    post: str = ""
-    """The post that derives the layer, if it has not the case's name."""
+    derived_in: str | None = None
+    """The post, if it has not the case's name."""
     mistakes: list[Mistake] = field(default_factory=list)
+
+    @property
+    def post(self) -> str:
+        """The name of the post that derives the layer."""
+        return self.derived_in or self.name
 
     @cached_property
     def function(self) -> TorchFunction:
@@ -123,7 +128,7 @@ CASES = {
             define("Y", exp(Z[i, k]), i, k),
             "X",
             [Example([(4, 3)])],
-            post="chain-rule",
+            derived_in="chain-rule",
         ),
         Case(
             "mse",

@@ -1,10 +1,8 @@
 """The layers are what they say: torch's functions, with gradients that add up, in any torch program."""
 
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 
 import pytest
 import torch
@@ -87,20 +85,6 @@ def test_a_wrong_default_of_grad_output_and_a_fixed_dtype_of_parameters_are_told
     for name, layer in (("mse", Doubled), ("linear", Single)):
         with pytest.raises(AssertionError):
             use(CASES[name], CASES[name].examples[0], torch.float64, empty=False, layer=layer)
-
-
-def test_every_layer_of_the_package_has_a_case_and_its_name_is_exported() -> None:
-    modules = [import_module(f"handgrad.{module.name}") for module in pkgutil.iter_modules(handgrad.__path__)]
-    found = {cls for module in modules for cls in vars(module).values() if isinstance(cls, type)}
-    layers = {cls for cls in found if issubclass(cls, Layer) and cls not in (Layer, Sequential)}
-    for layer in layers:
-        home, name = layer.__module__, layer.__name__
-        assert layer in {case.layer for case in CASES.values()}, f"tests/cases.py: add a case for {name} of {home}"
-        assert name in dir(handgrad), (
-            f"src/handgrad/__init__.py: import {name} as {name} from {home}, and add"
-            f' "{name}": "{home.removeprefix("handgrad.")}" to _HOME'
-        )
-    assert {case.layer for case in CASES.values()} == layers
 
 
 def test_mse_loss_refuses_shapes_that_would_broadcast_and_names_both() -> None:
