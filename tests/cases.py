@@ -19,6 +19,7 @@ n, p, q = sizes("n p q")
 i, j, k = indices("i:n j:p k:q")
 m, r, s = indices("m:n r:p s:q")
 X, W, b, G = array("X", i, j), array("W", j, k), array("b", k), array("G", i, k)
+# The input of layers that keep its shape is called X as well.
 Z, T = array("X", i, k), array("T", i, k)
 
 
