@@ -4,15 +4,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any, cast
 
 import pytest
 import torch
-from sympy import Piecewise, Rational, exp, log, pi, sqrt, tanh
+from sympy import Expr, Piecewise, Rational, exp, log, pi, sqrt, tanh
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
-from handgrad.symbolic.torch_code import compile_torch
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
 lookup = array("u", n, integer=True)
@@ -35,25 +37,25 @@ class Function:
     """A function to be derived: its definition, the arrays to differentiate, and the same in torch."""
 
     output: Definition
-    wrt: tuple
-    torch: Callable
-    numbers: Callable = lambda random: {}
+    wrt: tuple[Any, ...]
+    torch: Callable[..., Tensor]
+    numbers: Callable[[Random], dict[str, int]] = lambda random: {}
 
 
-def entrywise(function, by_torch):
+def entrywise(function: Callable[[Any], Any], by_torch: Callable[[Tensor], Tensor]) -> Function:
     return Function(define("Y", function(Z[i, k]), i, k), (Z[m, s],), lambda Z: by_torch(Z))
 
 
-def softmax():
+def softmax() -> Definition:
     total = define("D", Sum(exp(Z[i, k]), k), i)
     return define("S", exp(Z[i, k]) / total[i], i, k)
 
 
-def log_softmax():
+def log_softmax() -> Definition:
     return define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k)
 
 
-def normalization(over, along, by_torch):
+def normalization(over: Idx, along: Idx, by_torch: Callable[..., Tensor]) -> Function:
     """Zero mean and unit variance over one index, for each value of the other."""
     gamma, beta = array("gamma", q), array("beta", q)
     average = define("mu", mean(Z[i, k], over), along)
@@ -62,17 +64,17 @@ def normalization(over, along, by_torch):
     return Function(output, (Z[m, s], gamma[s], beta[s]), by_torch)
 
 
-def layer_norm():
+def layer_norm() -> Function:
     return normalization(k, i, lambda Z, gamma, beta, eps: F.layer_norm(Z, Z.shape[1:], gamma, beta, eps.item()))
 
 
-def batch_norm():
+def batch_norm() -> Function:
     return normalization(
         i, k, lambda Z, gamma, beta, eps: F.batch_norm(Z, None, None, gamma, beta, training=True, eps=eps.item())
     )
 
 
-def conv1d():
+def conv1d() -> Function:
     x, w, bias = array("x", n, c, p), array("w", o, c, q), array("bias", o)
     channel, out, place, a = Idx("c", c), Idx("o", o), Idx("y", u), Idx("a", q)
     window = x[i, channel, stride * place + a - pad]
@@ -86,7 +88,7 @@ def conv1d():
     )
 
 
-def conv2d():
+def conv2d() -> Function:
     x, w, bias = array("x", n, c, p, h), array("w", o, c, q, d), array("bias", o)
     channel, out, row, column = Idx("c", c), Idx("o", o), Idx("y", u), Idx("z", v)
     a, e = Idx("a", q), Idx("b", d)
@@ -105,7 +107,7 @@ def conv2d():
     )
 
 
-def convolution_numbers(random):
+def convolution_numbers(random: Random) -> dict[str, int]:
     numbers = {
         "stride": random.randint(1, 3),
         "pad": random.randint(0, 2),
@@ -118,21 +120,18 @@ def convolution_numbers(random):
     return numbers
 
 
-def average_pool():
+def pool_numbers(random: Random) -> dict[str, int]:
+    numbers = convolution_numbers(random) | {"pad": 0}
+    return numbers | {"u": (numbers["p"] - numbers["q"]) // numbers["stride"] + 1}
+
+
+def average_pool() -> Function:
     x, place, a = array("x", n, p), Idx("y", u), Idx("a", q)
     output = define("Y", Sum(x[i, stride * place + a], a) / q, i, place)
-    return Function(
-        output,
-        (x[m, r],),
-        lambda x, stride, q, u: F.avg_pool1d(x, q, stride),
-        lambda random: (
-            (numbers := convolution_numbers(random))
-            | {"pad": 0, "u": (numbers["p"] - numbers["q"]) // numbers["stride"] + 1}
-        ),
-    )
+    return Function(output, (x[m, r],), lambda x, stride, q, u: F.avg_pool1d(x, q, stride), pool_numbers)
 
 
-def attention(causal):
+def attention(causal: bool) -> Function:
     Q, K, V = array("Q", n, d), array("K", n, d), array("V", n, q)
     a, j = Idx("a", d), Idx("j", n)
     weight = define("A", Sum(Q[i, a] * K[j, a], a) / sqrt(d), i, j)
@@ -144,14 +143,14 @@ def attention(causal):
     return Function(output, wrt, lambda Q, K, V: F.scaled_dot_product_attention(Q, K, V, is_causal=causal))
 
 
-def linear(*batch):
+def linear(*batch: Idx) -> Function:
     x, indices = array("x", *map(size_of, batch), p), batch
     output = define("Y", Sum(x[(*indices, j)] * W[j, k], j) + b[k], *indices, k)
     others = tuple(Idx(f"{index.label}_", size_of(index)) for index in batch)
     return Function(output, (x[(*others, r)], W[r, s], b[s]), lambda x, W, b: x @ W + b)
 
 
-def size_of(index):
+def size_of(index: Idx) -> Expr:
     return index.upper + 1
 
 
@@ -191,9 +190,10 @@ FUNCTIONS = {
 }
 
 
-def arrays_of(function, numbers, random):
-    """Random arguments for the function's arrays, keyed by name."""
-    arrays, values = compile_torch(function.output).arrays, {}
+def arrays_of(function: Function, numbers: dict[str, int], random: Random) -> dict[str, Tensor]:
+    """Return random arguments for the function's arrays, keyed by name."""
+    arrays = compile_torch(function.output).arrays
+    values: dict[str, Tensor] = {}
     for name, shape in arrays.items():
         extents = [numbers.setdefault(str(extent), random.randint(1, 5)) for extent in shape]
         values[name] = torch.randn(extents, dtype=torch.float64) if extents else torch.tensor(1e-3, dtype=torch.float64)
@@ -203,13 +203,13 @@ def arrays_of(function, numbers, random):
     return values
 
 
-def test_the_steps_begin_with_every_definition_each_after_those_it_uses():
+def test_the_steps_begin_with_every_definition_each_after_those_it_uses() -> None:
     steps = vjp(FUNCTIONS["attention"].output, FUNCTIONS["attention"].wrt[0]).steps
     assert [step.latex[:2] for step in steps if step.rule == "definition"] == ["A_", "P_", "Y_"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_compiled_gradients_are_autograds_at_five_random_shapes(name):
+def test_compiled_gradients_are_autograds_at_five_random_shapes(name: str) -> None:
     function, random = FUNCTIONS[name], Random(name)
     torch.manual_seed(0)
     G = array("G", *map(size_of, function.output.indices))
@@ -228,27 +228,27 @@ def test_compiled_gradients_are_autograds_at_five_random_shapes(name):
         by_autograd = torch.autograd.grad(expected, wanted, grad_output)
         available = {name: value.detach() for name, value in values.items()} | {"G": grad_output}
         for gradient, reference in zip(gradients, by_autograd, strict=True):
-            arguments = {name: available[name] for name in gradient.arrays}
-            arguments |= {name: numbers[name] for name in gradient.sizes}
-            torch.testing.assert_close(gradient(**arguments), reference)
+            tensors = {name: available[name] for name in gradient.arrays}
+            extents = {name: numbers[name] for name in gradient.sizes}
+            torch.testing.assert_close(gradient(**tensors, **extents), reference)
 
 
 class Largest(TorchDispatchMode):
     """Notes the size of the largest tensor that is made."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.numbers = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
+        if isinstance(result, Tensor):
             self.numbers = max(self.numbers, result.numel())
         return result
 
 
 @pytest.mark.parametrize("name", ["linear", "softmax", "layer norm", "attention", "convolution", "distances"])
-def test_memory_stays_within_a_small_multiple_of_the_largest_array(name):
+def test_memory_stays_within_a_small_multiple_of_the_largest_array(name: str) -> None:
     function = FUNCTIONS[name]
     numbers = {"n": 60, "c": 8, "d": 16, "o": 8, "p": 40, "q": 20, "u": 40, "stride": 1, "pad": 1}
     numbers |= {"q": 3, "u": 40} if name == "convolution" else {}
@@ -263,19 +263,24 @@ def test_memory_stays_within_a_small_multiple_of_the_largest_array(name):
         assert largest.numbers <= 4 * max([*operands, scores])
 
 
-def hessian_vector_product(loss, wrt):
-    """The derivative of the gradient's product with V, where the gradient is itself a derived definition."""
+def hvp(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -> Tensor:
+    _, product = torch.autograd.functional.hvp(function, at, direction)  # type: ignore[no-untyped-call]
+    return cast(Tensor, product)
+
+
+def hessian_vector_product(loss: Definition, wrt: Any) -> TorchFunction:
+    """Return the derivative of the gradient's product with V, where the gradient is itself a derived definition."""
     gradient = vjp(loss, wrt).result
     V, places = array("V", *wrt.shape), gradient.indices
     return vjp(define("h", Sum(gradient[places] * V[places], *places)), wrt).compile()
 
 
-def test_hessian_vector_products_of_mse_of_linear_are_autograds():
+def test_hessian_vector_products_of_mse_of_linear_are_autograds() -> None:
     output = define("Y", Sum(X[i, j] * W[j, k], j) + b[k], i, k)
     loss = define("L", mean((output[i, k] - T[i, k]) ** 2, i, k))
     x, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ([5, 3], [3, 2], [2]))
     target, direction = torch.randn(5, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
-    _, expected = torch.autograd.functional.hvp(lambda w: F.mse_loss(x @ w + bias, target), weight, direction)
+    expected = hvp(lambda w: F.mse_loss(x @ w + bias, target), weight, direction)
     product = hessian_vector_product(loss, W)
     available = {"X": x, "W": weight, "b": bias, "T": target, "V": direction, "n": 5, "q": 2, "p": 3}
     torch.testing.assert_close(
@@ -283,11 +288,11 @@ def test_hessian_vector_products_of_mse_of_linear_are_autograds():
     )
 
 
-def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds():
+def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds() -> None:
     loss = FUNCTIONS["cross-entropy"].output
     z, direction = torch.randn(2, 4, 3, dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 1])
-    _, expected = torch.autograd.functional.hvp(lambda z: F.cross_entropy(z, labels), z, direction)
+    expected = hvp(lambda z: F.cross_entropy(z, labels), z, direction)
     product = hessian_vector_product(loss, Z)
     available = {"Z": z, "t": labels, "V": direction, "n": 4, "q": 3}
     torch.testing.assert_close(
@@ -296,7 +301,7 @@ def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds():
 
 
 @pytest.mark.parametrize("name", ["softmax", "layer norm", "attention", "convolution", "cross-entropy"])
-def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name):
+def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name: str) -> None:
     function = FUNCTIONS[name]
     numbers = {"n": 1, "c": 1, "d": 1, "o": 1, "p": 3, "q": 2, "u": 2, "stride": 1, "pad": 1}
     assert "bmatrix" in vjp(function.output, function.wrt[0]).entries(**numbers).text

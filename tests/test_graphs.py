@@ -2,29 +2,34 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from playwright.sync_api import Browser
+from torch import Tensor
 
 from handgrad import Layer, Linear, MSELoss, ReLU, Sequential
-from handgrad.graphs import graph
+from handgrad.graphs import Graph, graph
 
 ROOT = Path(__file__).parent.parent
 X, T = torch.zeros(6, 10), torch.zeros(6, 1)
 
 
-def model(inputs=10, hidden=2):
+def model(inputs: int = 10, hidden: int = 2) -> tuple[dict[str, Layer], dict[str, Tensor]]:
     """The arguments of a graph of two linear layers and a loss."""
     one, two = Linear(inputs, hidden), Linear(hidden, 1)
-    layers = {"L1": one, "R": ReLU(), "L2": two, "L": MSELoss()}
+    layers: dict[str, Layer] = {"L1": one, "R": ReLU(), "L2": two, "L": MSELoss()}
     return layers, {"W1": one.weight, "b1": one.bias, "W2": two.weight, "b2": two.bias}
 
 
-def drawn(picture):
+def drawn(picture: Graph) -> tuple[str, str, list[str], list[str], list[str]]:
     """The title, the words, and the texts of each group: tensors, gradients, layers."""
     title, words, *groups = ET.fromstring(picture._repr_html_())
-    return title.text, words.text, *([text.text for text in group.iter("text")] for group in groups)
+    tensors, gradients, layers = ([str(text.text) for text in group.iter("text")] for group in groups)
+    return str(title.text), str(words.text), tensors, gradients, layers
 
 
 LAYERS, PARAMETERS = model()
@@ -34,7 +39,7 @@ LONE = Linear(2, 4)
 LINEAR = graph({"Y": LONE}, X=torch.zeros(5, 3, 2), W=LONE.weight, b=LONE.bias)
 
 
-def test_every_tensor_stands_there_with_its_shape_and_its_gradient():
+def test_every_tensor_stands_there_with_its_shape_and_its_gradient() -> None:
     title, _, tensors, gradients, layers = drawn(MLP)
     assert layers == ["Linear", "ReLU", "Linear", "MSELoss"]
     assert title == "Graph of Linear, ReLU, Linear, MSELoss: tensors down, gradients up"
@@ -45,23 +50,23 @@ def test_every_tensor_stands_there_with_its_shape_and_its_gradient():
     assert gradients == [*(f"∂L/∂{tensor}" for tensor in tensors[:-1] if not tensor.startswith("T")), "∂L/∂L = 1"]
 
 
-def test_a_gradient_is_of_the_last_output_if_that_is_a_number_and_of_some_loss_if_not():
+def test_a_gradient_is_of_the_last_output_if_that_is_a_number_and_of_some_loss_if_not() -> None:
     assert drawn(LOSS)[3] == ["∂loss/∂X (6, 1)", "∂loss/∂loss = 1"]
     assert drawn(LINEAR)[3] == ["∂L/∂X (5, 3, 2)", "∂L/∂W (2, 4)", "∂L/∂b (4)", "∂L/∂Y (5, 3, 4)"]
 
 
-def test_the_gradient_of_a_number_is_what_the_last_layer_was_handed():
+def test_the_gradient_of_a_number_is_what_the_last_layer_was_handed() -> None:
     class Watched(MSELoss):
-        def backward(self, grad_output):
-            handed.append(grad_output)
+        def backward(self, grad_output: Tensor | float = 1.0) -> Tensor:
+            grad_outputs.append(grad_output)
             return super().backward(grad_output)
 
-    handed = []
+    grad_outputs: list[Tensor | float] = []
     last = drawn(graph({"L": Watched()}, X=T, T=T))[3][-1]
-    assert last == f"∂L/∂L = {handed[0]:g}"
+    assert last == f"∂L/∂L = {grad_outputs[0]:g}"
 
 
-def test_the_words_tell_all_that_is_drawn_in_the_order_in_which_it_happens():
+def test_the_words_tell_all_that_is_drawn_in_the_order_in_which_it_happens() -> None:
     assert drawn(LINEAR)[1] == repr(LINEAR) == (
         "Linear makes Y (5, 3, 4) of X (5, 3, 2), W (2, 4) and b (4). "
         "Of the gradient of Y (5, 3, 4), Linear makes those of X (5, 3, 2), W (2, 4) and b (4). "
@@ -77,17 +82,17 @@ def test_the_words_tell_all_that_is_drawn_in_the_order_in_which_it_happens():
     assert ", MSELoss makes that of L2 (6, 1)." in words
 
 
-def test_the_shapes_are_those_of_the_run():
+def test_the_shapes_are_those_of_the_run() -> None:
     layers, parameters = model(3, 7)
     tensors = drawn(graph(layers, X=torch.zeros(2, 5, 3), T=torch.zeros(2, 5, 1), **parameters))[2]
     assert {"X (2, 5, 3)", "W1 (3, 7)", "L1 (2, 5, 7)", "L2 (2, 5, 1)"} <= {*tensors}
 
 
-def test_a_chain_in_one_box_has_all_parameters_at_its_side():
+def test_a_chain_in_one_box_has_all_parameters_at_its_side() -> None:
     layers, parameters = model()
     *inner, loss = layers.values()
-    tensors, gradients, layers = drawn(graph({"Y": Sequential(*inner), "L": loss}, X=X, T=T, **parameters))[2:]
-    assert layers == ["Sequential", "MSELoss"]
+    tensors, gradients, names = drawn(graph({"Y": Sequential(*inner), "L": loss}, X=X, T=T, **parameters))[2:]
+    assert names == ["Sequential", "MSELoss"]
     assert tensors == [
         "X (6, 10)",
         "W1 (10, 2)",
@@ -101,43 +106,43 @@ def test_a_chain_in_one_box_has_all_parameters_at_its_side():
     assert len(gradients) == len(tensors) - 1
 
 
-def test_a_shared_parameter_is_drawn_in_each_place():
+def test_a_shared_parameter_is_drawn_in_each_place() -> None:
     layer = Linear(3, 3)
     layers = {"Y": layer, "Z": layer}
     tensors = drawn(graph(layers, X=torch.zeros(2, 3), W=layer.weight, b=layer.bias))[2]
     assert [tensors.count(name) for name in ("W (3, 3)", "b (3)")] == [2, 2]
 
 
-def test_drawing_leaves_no_trace():
+def test_drawing_leaves_no_trace() -> None:
     layers, parameters = model()
-    one, *_, loss = layers.values()
-    one.weight.grad = before = torch.ones(10, 2)
+    loss = layers["L"]
+    parameters["W1"].grad = before = torch.ones(10, 2)
     loss(T, T)
     state = torch.get_rng_state()
     graph(layers, X=X, T=T, **parameters)
-    assert one.weight.grad is before
-    assert one.bias.grad is None
-    assert torch.equal(loss.backward(), T)
-    assert not hasattr(one, "_saved")
+    assert parameters["W1"].grad is before
+    assert parameters["b1"].grad is None
+    assert torch.equal(loss.backward(torch.ones(())), T)
+    assert not hasattr(layers["L1"], "_saved")
     assert torch.equal(torch.get_rng_state(), state)
 
 
 class Wrong(Layer):
     """A layer whose backward does what it is told to."""
 
-    def __init__(self, returned, weight_gets=None):
+    def __init__(self, returned: Tensor | None, weight_gets: Tensor | None = None) -> None:
         self.weight, self.returned, self.weight_gets = torch.ones(2), returned, weight_gets
 
-    def parameters(self):
+    def parameters(self) -> Iterator[Tensor]:
         yield self.weight
 
-    def forward(self, input):
+    def forward(self, input: Tensor) -> Tensor:
         return input.sum()
 
-    def backward(self, grad_output):
+    def backward(self, grad_output: Tensor) -> Tensor:
         if self.weight_gets is not None:
             self.weight.grad = self.weight_gets
-        return self.returned
+        return self.returned  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -148,14 +153,14 @@ class Wrong(Layer):
         (Wrong(torch.ones(2, 3)), r"Wrong: the gradient of w \(2\) is missing"),
     ],
 )
-def test_a_layer_with_a_wrong_gradient_is_refused(layer, words):
+def test_a_layer_with_a_wrong_gradient_is_refused(layer: Wrong, words: str) -> None:
     layer.weight.grad = before = torch.zeros(2)
     with pytest.raises(ValueError, match=words):
         graph({"Y": layer}, X=torch.ones(2, 3), w=layer.weight)
     assert layer.weight.grad is before
 
 
-def test_torch_itself_refuses_a_parameter_a_gradient_of_another_shape():
+def test_torch_itself_refuses_a_parameter_a_gradient_of_another_shape() -> None:
     layer = Wrong(torch.ones(2, 3), torch.ones(1, 2))
     with pytest.raises(RuntimeError, match="gradient of size"):
         graph({"Y": layer}, X=torch.ones(2, 3), w=layer.weight)
@@ -170,23 +175,23 @@ def test_torch_itself_refuses_a_parameter_a_gradient_of_another_shape():
         ({"Y": LONE}, {"X": X, "W": LONE.weight}, r"a parameter of shape \(4,\) has no name"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(layers, given, words):
+def test_what_cannot_be_drawn_is_refused(layers: dict[str, Layer], given: dict[str, Tensor], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         graph(layers, **given)
 
 
-def test_names_are_text():
+def test_names_are_text() -> None:
     _, words, tensors, gradients, _ = drawn(graph({"R<b>": ReLU()}, **{"a & b": X}))
     assert tensors == ["a & b (6, 10)", "R<b> (6, 10)"]
     assert "∂L/∂a & b (6, 10)" in gradients
     assert "R<b> (6, 10) of a & b (6, 10)" in words
 
 
-def test_two_graphs_on_a_page_share_no_id():
+def test_two_graphs_on_a_page_share_no_id() -> None:
     assert " id=" not in MLP._repr_html_()
 
 
-def test_the_style_sheet_knows_the_graph_and_its_colours():
+def test_the_style_sheet_knows_the_graph_and_its_colours() -> None:
     styles = (ROOT / "posts" / "styles.css").read_text()
     markup = MLP._repr_html_()
     assert re.findall(r'class="(.*?)"', markup) == ["graph"]
@@ -220,7 +225,7 @@ svg => {
 
 
 @pytest.fixture(params=[(320, "light"), (320, "dark"), (1280, "light"), (1280, "dark")], ids=str)
-def measured(browser, request):
+def measured(browser: Browser, request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """What a browser says of three graphs on a page as wide as given, with 16 pixels free on each side."""
     width, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -232,11 +237,11 @@ def measured(browser, request):
     page.close()
 
 
-def overlap(a, b):
+def overlap(a: dict[str, float], b: dict[str, float]) -> bool:
     return a["left"] < b["right"] and b["left"] < a["right"] and a["top"] < b["bottom"] and b["top"] < a["bottom"]
 
 
-def test_no_text_leaves_the_picture_or_meets_another_or_a_line(measured):
+def test_no_text_leaves_the_picture_or_meets_another_or_a_line(measured: list[Any]) -> None:
     for each in measured:
         frame, texts = each["frame"], each["texts"]
         assert len(texts) > 5
@@ -249,7 +254,7 @@ def test_no_text_leaves_the_picture_or_meets_another_or_a_line(measured):
             assert boxes == inside, text
 
 
-def test_text_is_large_and_dark_enough(measured):
+def test_text_is_large_and_dark_enough(measured: list[Any]) -> None:
     for each in measured[:2]:
         assert each["size"] >= 11
         tensors, gradients, layers = (contrast(colour, each["page"]) for colour in each["colours"])
@@ -257,12 +262,12 @@ def test_text_is_large_and_dark_enough(measured):
         assert each["colours"][0] != each["colours"][1]
 
 
-def contrast(a, b):
+def contrast(a: list[int], b: list[int]) -> float:
     """The ratio that WCAG defines."""
     dark, light = sorted(map(luminance, (a, b)))
     return (light + 0.05) / (dark + 0.05)
 
 
-def luminance(colour):
+def luminance(colour: list[int]) -> float:
     linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour[:3]))
     return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

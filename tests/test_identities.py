@@ -5,12 +5,16 @@ norms) and in Parr and Howard's "The Matrix Calculus You Need For Deep Learning"
 dot products, chain rules). A gradient has the shape of what it is the gradient of.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from sympy import cos, exp, log, sin, sqrt, tanh
+from sympy import Expr, cos, exp, log, sin, sqrt, tanh
+from torch import Tensor
 
-from handgrad.symbolic import Sum, array, define, indices, jacobian, mean, vjp
-from handgrad.symbolic.torch_code import compile_torch
+from handgrad.symbolic import Definition, Sum, array, define, indices, jacobian, mean, vjp
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
 i, j, k, h, f, g = indices("i:n j:n k:n h:n f:n g:n")
 a, e, u = indices("a:p e:p u:q")
@@ -20,15 +24,15 @@ b, c, x, y, z = array("b", i), array("c", i), array("x", i), array("y", i), arra
 s, t = array("s"), array("t")
 
 
-def number(value):
+def number(value: Expr) -> Definition:
     return define("L", value)
 
 
-def vector(value):
+def vector(value: Expr) -> Definition:
     return define("y", value, i)
 
 
-def matrix(value):
+def matrix(value: Expr) -> Definition:
     return define("Y", value, i, j)
 
 
@@ -38,7 +42,7 @@ mid = define("u", Sum(P[i, a] * z[a], a), i)
 softplus = define("v", log(1 + exp(x[i])), i)
 
 # Name: (the function, what it is differentiated with respect to, the matrix form of the gradient or None, in torch).
-GRADIENTS = {
+GRADIENTS: dict[str, tuple[Definition, Any, str | None, Callable[..., Tensor]]] = {
     # Linear and bilinear forms
     "bᵀx by x": (number(Sum(b[i] * x[i], i)), x, "b", lambda b, x: b @ x),
     "xᵀb by x": (number(Sum(x[i] * b[i], i)), x, "b", lambda b, x: x @ b),
@@ -179,7 +183,7 @@ GRADIENTS = {
 }
 
 
-def arguments(compiled, seed):
+def arguments(compiled: TorchFunction, seed: int) -> tuple[dict[str, Tensor], dict[str, int]]:
     generator = torch.Generator().manual_seed(seed)
     numbers = {"n": 2 + seed % 3, "p": 1 + seed % 4, "q": 1 + seed % 2}
     shapes = {name: [numbers[str(extent)] for extent in shape] for name, shape in compiled.arrays.items()}
@@ -188,7 +192,7 @@ def arguments(compiled, seed):
 
 
 @pytest.mark.parametrize("name", GRADIENTS)
-def test_the_gradient_has_the_matrix_form_of_the_books_and_autograds_numbers(name):
+def test_the_gradient_has_the_matrix_form_of_the_books_and_autograds_numbers(name: str) -> None:
     output, wrt, form, by_torch = GRADIENTS[name]
     derivation = vjp(output, wrt)
     last = derivation.steps[-1]
@@ -202,14 +206,12 @@ def test_the_gradient_has_the_matrix_form_of_the_books_and_autograds_numbers(nam
         grad_output = torch.rand_like(expected)
         reference = torch.autograd.grad(expected, inputs[wrt.label.name], grad_output)[0]
         available = values | {"G": grad_output}
-        given = {key: available[key].detach() for key in gradient.arrays} | {
-            key: numbers[key] for key in gradient.sizes
-        }
-        value = gradient(**given)
+        tensors = {key: available[key].detach() for key in gradient.arrays}
+        value = gradient(**tensors, **{key: numbers[key] for key in gradient.sizes})
         torch.testing.assert_close(value if "G" in gradient.arrays else grad_output * value, reference)
 
 
-JACOBIANS = {
+JACOBIANS: dict[str, tuple[Definition, Any, Callable[..., Tensor]]] = {
     "x": (vector(x[i]), x, lambda x: x * 1),
     "x²": (vector(x[i] ** 2), x, lambda x: x**2),
     "Ax": (vector(Sum(A[i, j] * x[j], j)), x, lambda A, x: A @ x),
@@ -220,16 +222,16 @@ JACOBIANS = {
 
 
 @pytest.mark.parametrize("name", JACOBIANS)
-def test_the_jacobian_is_autograds(name):
+def test_the_jacobian_is_autograds(name: str) -> None:
     output, wrt, by_torch = JACOBIANS[name]
     compiled = jacobian(output, wrt).compile()
     values, numbers = arguments(compile_torch(output), 1)
-    reference = torch.autograd.functional.jacobian(
+    reference = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
         lambda value: by_torch(**values | {wrt.label.name: value}), values[wrt.label.name]
     )
-    given = {key: values[key] for key in compiled.arrays} | {key: numbers[key] for key in compiled.sizes}
-    torch.testing.assert_close(compiled(**given), reference)
+    tensors = {key: values[key] for key in compiled.arrays}
+    torch.testing.assert_close(compiled(**tensors, **{key: numbers[key] for key in compiled.sizes}), reference)
 
 
-def test_at_least_forty_identities_are_tried():
+def test_at_least_forty_identities_are_tried() -> None:
     assert len(GRADIENTS) >= 40

@@ -2,48 +2,104 @@
 
 import inspect
 import re
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
-from cases import CASES
+from cases import CASES, DTYPES, Case, Example
+from torch import Tensor
 from torch.nn import functional
 
 import handgrad
-from handgrad import Exp, Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
-
-DTYPES = [torch.float64, torch.float32, torch.bfloat16]
+from handgrad import Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
+from handgrad.testing import TOLERANCE
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_layer_agrees_with_torch_autograd_and_its_derived_formula(name):
+def test_layer_agrees_with_torch_autograd_and_its_derived_formula(name: str) -> None:
     receipt = CASES[name].check()
     assert {line.compared for line in receipt.lines} >= {"output = torch", "gradients = autograd", "formula = autograd"}
     assert all(line.error == 0 for line in receipt.lines if line.data == "integers")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_dtype_of_output_and_gradients_is_that_of_the_input(dtype):
-    model = Sequential(Linear(3, 4, dtype=dtype), ReLU(), Linear(4, 1, dtype=dtype))
-    loss = MSELoss()
-    output = model(torch.randn(5, 3, dtype=dtype))
-    value = loss(output, torch.zeros_like(output))
-    grads = [model.backward(loss.backward()), *(parameter.grad for parameter in model.parameters())]
-    assert {tensor.dtype for tensor in (output, value, *grads)} == {dtype}
+def grad_of(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad.clone()
 
 
-def test_mse_loss_refuses_shapes_that_would_broadcast_and_names_both():
+def use(case: Case, example: Example, dtype: torch.dtype, empty: bool, layer: type[Layer] | None = None) -> None:
+    """Use a layer as a program does, the gradient being asked for as from torch; the same numbers must come out."""
+    generator = torch.Generator().manual_seed(0)
+
+    def integers(shape: Sequence[int]) -> Tensor:
+        return torch.randint(-3, 4, tuple(shape), generator=generator).to(dtype)
+
+    cls = layer or case.layer
+    made = cls(*example.arguments, dtype=dtype) if example.arguments else cls()  # type: ignore[call-arg]
+    for parameter in made.parameters():
+        assert parameter.dtype == dtype
+        parameter.copy_(integers(parameter.shape))
+    inputs = [integers((0, *shape[1:]) if empty else shape) for shape in example.shapes]
+    leaves = [tensor.clone().requires_grad_() for tensor in (inputs[0], *made.parameters())]
+    expected = case.reference(leaves[0], *inputs[1:], *leaves[1:])
+
+    output = made(*inputs)
+    if expected.ndim:
+        grad_output = integers(expected.shape)
+        grad_input = made.backward(grad_output)
+        torch.autograd.backward(expected, grad_output)
+    else:
+        grad_input = made.backward()  # type: ignore[call-arg]
+        torch.autograd.backward(expected)
+
+    tolerance = 0.0 if case.exact else TOLERANCE[dtype]
+    pairs = zip((grad_input, *(p.grad for p in made.parameters())), (leaf.grad for leaf in leaves), strict=True)
+    for ours, theirs in [(output, expected.detach()), *pairs]:
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["batch", "empty"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", CASES)
+def test_a_layer_made_and_used_as_in_a_program_gives_torchs_numbers(name: str, dtype: torch.dtype, empty: bool) -> None:
+    for example in CASES[name].examples:
+        use(CASES[name], example, dtype, empty)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_grad_output_may_be_left_out_exactly_if_the_output_is_one_number(name: str) -> None:
+    backward = inspect.signature(CASES[name].layer.backward)
+    has_default = backward.parameters["grad_output"].default is not inspect.Parameter.empty
+    assert has_default == (not CASES[name].definition.indices)
+
+
+def test_a_wrong_default_of_grad_output_and_a_fixed_dtype_of_parameters_are_told() -> None:
+    class Doubled(MSELoss):
+        def backward(self, grad_output: Tensor | float = 2.0) -> Tensor:
+            return super().backward(grad_output)
+
+    class Single(Linear):
+        def __init__(self, in_features: int, out_features: int, dtype: torch.dtype) -> None:
+            super().__init__(in_features, out_features, dtype=torch.float32)
+
+    for name, layer in (("mse", Doubled), ("linear", Single)):
+        with pytest.raises(AssertionError):
+            use(CASES[name], CASES[name].examples[0], torch.float64, empty=False, layer=layer)
+
+
+def test_mse_loss_refuses_shapes_that_would_broadcast_and_names_both() -> None:
     with pytest.raises(ValueError, match=r"\(6, 1\).*\(6,\).*broadcast"):
         MSELoss()(torch.zeros(6, 1), torch.zeros(6))
 
 
-def test_relu_refuses_a_gradient_that_would_broadcast():
+def test_relu_refuses_a_gradient_that_would_broadcast() -> None:
     relu = ReLU()
     relu(torch.zeros(4, 3))
     with pytest.raises(ValueError, match=r"\(3,\).*\(4, 3\)"):
         relu.backward(torch.zeros(3))
 
 
-def test_linear_and_mse_loss_refuse_gradients_of_another_shape():
+def test_linear_and_mse_loss_refuse_gradients_of_another_shape() -> None:
     linear, loss = Linear(3, 2), MSELoss()
     linear(torch.zeros(5, 3))
     loss(torch.zeros(2, 2), torch.zeros(2, 2))
@@ -53,19 +109,19 @@ def test_linear_and_mse_loss_refuse_gradients_of_another_shape():
         loss.backward(torch.zeros(2, 2))
 
 
-def test_relu_gradient_at_zero_is_zero_as_in_torch():
+def test_relu_gradient_at_zero_is_zero_as_in_torch() -> None:
     relu, zero = ReLU(), torch.zeros(1, requires_grad=True)
-    torch.relu(zero).backward()
+    torch.autograd.backward(torch.relu(zero))
     relu(torch.zeros(1))
     assert relu.backward(torch.ones(1)) == zero.grad == 0
 
 
-def test_backward_before_forward_says_so():
+def test_backward_before_forward_says_so() -> None:
     with pytest.raises(RuntimeError, match=r"Linear\.backward was called before forward"):
         Linear(2, 2).backward(torch.zeros(1, 2))
 
 
-def test_a_saved_tensor_that_was_changed_in_place_is_noticed():
+def test_a_saved_tensor_that_was_changed_in_place_is_noticed() -> None:
     layer = Linear(2, 2)
     layer(torch.zeros(1, 2))
     layer.weight += 1
@@ -73,22 +129,22 @@ def test_a_saved_tensor_that_was_changed_in_place_is_noticed():
         layer.backward(torch.zeros(1, 2))
 
 
-def test_forward_runs_in_inference_mode():
+def test_forward_runs_in_inference_mode() -> None:
     with torch.inference_mode():
         assert Sequential(Linear(2, 2), ReLU())(torch.zeros(1, 2)).shape == (1, 2)
 
 
-def test_gradients_of_two_backwards_add_up():
+def test_gradients_of_two_backwards_add_up() -> None:
     layer, input = Linear(3, 2), torch.randn(5, 3)
     layer(input)
     layer.backward(torch.ones(5, 2))
-    once = layer.weight.grad.clone()
+    once = grad_of(layer.weight)
     layer.backward(torch.ones(5, 2))
-    assert torch.equal(layer.weight.grad, 2 * once)
+    assert torch.equal(grad_of(layer.weight), 2 * once)
 
 
 @pytest.mark.parametrize("shared", ["the layer", "its parameters"])
-def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared):
+def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared: str) -> None:
     first = Linear(3, 3, dtype=torch.float64)
     second = first
     if shared == "its parameters":
@@ -98,7 +154,7 @@ def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared):
     input = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     weight, bias = (parameter.clone().requires_grad_() for parameter in first.parameters())
     output = torch.relu(input @ weight + bias) @ weight + bias
-    output.square().sum().backward()
+    torch.autograd.backward(output.square().sum())
 
     grad_input = model.backward(2 * model(input.detach()))
 
@@ -107,11 +163,12 @@ def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared):
         torch.testing.assert_close(ours, theirs.grad)
 
 
-def test_sgd_trains_a_sequential_to_the_weights_that_torch_reaches():
+def test_sgd_trains_a_sequential_to_the_weights_that_torch_reaches() -> None:
     torch.manual_seed(0)
     input, target = torch.randn(32, 4, dtype=torch.float64), torch.randn(32, 2, dtype=torch.float64)
-    model = Sequential(Linear(4, 8, dtype=torch.float64), ReLU(), Linear(8, 2, dtype=torch.float64))
-    twin = torch.nn.Sequential(model.layers[0].to_torch(), torch.nn.ReLU(), model.layers[2].to_torch())
+    one, two = Linear(4, 8, dtype=torch.float64), Linear(8, 2, dtype=torch.float64)
+    model = Sequential(one, ReLU(), two)
+    twin = torch.nn.Sequential(one.to_torch(), torch.nn.ReLU(), two.to_torch())
     loss = MSELoss()
     ours = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     theirs = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
@@ -122,13 +179,13 @@ def test_sgd_trains_a_sequential_to_the_weights_that_torch_reaches():
         model.backward(loss.backward())
         ours.step()
         theirs.zero_grad()
-        functional.mse_loss(twin(input), target).backward()
+        torch.autograd.backward(functional.mse_loss(twin(input), target))
         theirs.step()
     assert last < 0.7 * first
-    torch.testing.assert_close(model.layers[0].weight, twin[0].weight.detach().T)
+    torch.testing.assert_close(one.weight, twin.get_parameter("0.weight").detach().T)
 
 
-def test_linear_converts_to_torch_and_back():
+def test_linear_converts_to_torch_and_back() -> None:
     theirs = torch.nn.Linear(3, 2)
     ours = Linear.from_torch(theirs)
     input = torch.randn(5, 3)
@@ -138,48 +195,48 @@ def test_linear_converts_to_torch_and_back():
         Linear.from_torch(torch.nn.Linear(3, 2, bias=False))
 
 
-def test_linear_copies_are_independent_of_the_torch_module():
+def test_linear_copies_are_independent_of_the_torch_module() -> None:
     theirs = torch.nn.Linear(3, 2)
     for parameter in Linear.from_torch(theirs).parameters():
         parameter.zero_()
     assert all(parameter.abs().sum() > 0 for parameter in theirs.parameters())
 
 
-def test_linear_starts_uniform_between_plus_and_minus_one_over_the_root_of_in_features():
+def test_linear_starts_uniform_between_plus_and_minus_one_over_the_root_of_in_features() -> None:
     torch.manual_seed(0)
     for parameter in Linear(100, 100).parameters():
         assert -0.1 <= parameter.min() < -0.09
         assert 0.09 < parameter.max() <= 0.1
 
 
-def test_a_layer_drops_into_a_torch_model():
+def test_a_layer_drops_into_a_torch_model() -> None:
     layer = Linear(4, 3, dtype=torch.float64)
     function = as_function(layer)
     outer = torch.nn.Linear(4, 4, dtype=torch.float64)
     input = torch.randn(2, 4, dtype=torch.float64)
     weight, bias = (parameter.detach().clone().requires_grad_() for parameter in layer.parameters())
 
-    (function(outer(input)).exp() * function(input)).sum().backward()
-    ours = [layer.weight.grad, layer.bias.grad, outer.weight.grad.clone()]
+    torch.autograd.backward((function(outer(input)).exp() * function(input)).sum())
+    ours = [layer.weight.grad, layer.bias.grad, grad_of(outer.weight)]
     outer.zero_grad()
-    ((outer(input) @ weight + bias).exp() * (input @ weight + bias)).sum().backward()
+    torch.autograd.backward(((outer(input) @ weight + bias).exp() * (input @ weight + bias)).sum())
 
     for actual, expected in zip(ours, [weight.grad, bias.grad, outer.weight.grad], strict=True):
         torch.testing.assert_close(actual, expected)
 
 
-def test_a_layer_made_of_layers_may_stand_twice_in_a_torch_model():
+def test_a_layer_made_of_layers_may_stand_twice_in_a_torch_model() -> None:
     class Residual(Layer):
-        def __init__(self, layer):
+        def __init__(self, layer: Layer) -> None:
             self.layer = layer
 
-        def parameters(self):
+        def parameters(self) -> Iterator[Tensor]:
             return self.layer.parameters()
 
-        def forward(self, input):
+        def forward(self, input: Tensor) -> Tensor:
             return input + self.layer(input)
 
-        def backward(self, grad_output):
+        def backward(self, grad_output: Tensor) -> Tensor:
             return grad_output + self.layer.backward(grad_output)
 
     check_layer(Residual(Sequential(Linear(4, 4), ReLU())), lambda X, W, b: X + (X @ W + b).relu(), (4, 4))
@@ -188,25 +245,25 @@ def test_a_layer_made_of_layers_may_stand_twice_in_a_torch_model():
 class Block(Layer):
     """A layer that keeps its parts in a list."""
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Layer) -> None:
         self.layers = [*layers]
 
-    def parameters(self):
+    def parameters(self) -> Iterator[Tensor]:
         return Sequential(*self.layers).parameters()
 
-    def forward(self, input):
+    def forward(self, input: Tensor) -> Tensor:
         for layer in self.layers:
             input = layer(input)
         return input
 
-    def backward(self, grad_output):
+    def backward(self, grad_output: Tensor) -> Tensor:
         for layer in reversed(self.layers):
             grad_output = layer.backward(grad_output)
         return grad_output
 
 
 @pytest.mark.parametrize("nested", [Sequential, Block])
-def test_a_layer_within_a_layer_may_stand_at_several_places(nested):
+def test_a_layer_within_a_layer_may_stand_at_several_places(nested: Callable[..., Layer]) -> None:
     torch.manual_seed(0)
     first, second, relu = Linear(4, 4, dtype=torch.float64), Linear(4, 4, dtype=torch.float64), ReLU()
     block = nested(second, relu)
@@ -217,47 +274,50 @@ def test_a_layer_within_a_layer_may_stand_at_several_places(nested):
     hidden = ((x @ w + first.bias).relu() @ v + second.bias).relu() @ w + first.bias
     expected = (hidden @ v + second.bias).relu()
     torch.testing.assert_close(model(input), expected.detach())
-    expected.backward(torch.ones_like(expected))
+    torch.autograd.backward(expected, torch.ones_like(expected))
     found = [model.backward(torch.ones_like(expected)), first.weight.grad, second.weight.grad]
     for ours, leaf in zip(found, leaves, strict=True):
         torch.testing.assert_close(ours, leaf.grad)
 
 
-def test_a_sequential_may_stand_twice_in_a_torch_model():
-    model = Sequential(Linear(2, 2, dtype=torch.float64), ReLU())
-    function = as_function(model)
+def test_a_sequential_may_stand_twice_in_a_torch_model() -> None:
+    linear = Linear(2, 2, dtype=torch.float64)
+    function = as_function(Sequential(linear, ReLU()))
     a, b = (torch.randn(3, 2, dtype=torch.float64, requires_grad=True) for _ in "ab")
-    twin = torch.nn.Sequential(model.layers[0].to_torch(), torch.nn.ReLU())
+    twin = torch.nn.Sequential(linear.to_torch(), torch.nn.ReLU())
     ours = torch.autograd.grad((function(a) * function(b)).sum(), [a, b])
     theirs = torch.autograd.grad((twin(a) * twin(b)).sum(), [a, b])
     for actual, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(actual, expected)
 
 
-def test_a_layer_as_first_function_of_a_model_trains_though_its_input_needs_no_gradient():
+def test_a_layer_as_first_function_of_a_model_trains_though_its_input_needs_no_gradient() -> None:
     layer = Linear(2, 1)
-    as_function(layer)(torch.ones(3, 2)).sum().backward()
-    assert torch.equal(layer.bias.grad, torch.tensor([3.0]))
+    torch.autograd.backward(as_function(layer)(torch.ones(3, 2)).sum())
+    assert torch.equal(grad_of(layer.bias), torch.tensor([3.0]))
 
 
-def test_every_public_name_is_known_to_python_and_to_type_checkers():
+def test_every_public_name_is_known_to_python_and_to_type_checkers() -> None:
     typed = re.findall(r"import (\w+) as \1", inspect.getsource(handgrad))
     assert sorted(typed) == dir(handgrad)
     for name in dir(handgrad):
         assert getattr(handgrad, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Lin'"):
-        handgrad.Lin  # noqa: B018
+        _ = handgrad.Lin  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_backward_stands_directly_under_forward(name):
-    methods = list(vars(CASES[name].make))
+def test_backward_stands_directly_under_forward(name: str) -> None:
+    methods = list(vars(CASES[name].layer))
     assert methods.index("backward") == methods.index("forward") + 1
-    assert len(inspect.getsource(CASES[name].make).splitlines()) < 60
+    assert len(inspect.getsource(CASES[name].layer).splitlines()) < 60
 
 
-@pytest.mark.parametrize("layer", [ReLU(), Exp()], ids=["relu", "exp"])
-def test_an_activation_saves_the_output_itself_and_no_copy(layer):
-    output = layer(torch.randn(3))
-    (saved,) = layer.saved_tensors
-    assert saved is output
+ACTIVATIONS = [name for name, case in CASES.items() if case.layer.__module__ == "handgrad.activations"]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_saves_its_input_or_output_itself_and_no_copy(name: str) -> None:
+    layer, input = CASES[name].layer(), torch.randn(3)
+    output = layer(input)
+    assert all(saved is input or saved is output for saved in layer.saved_tensors)

@@ -3,11 +3,13 @@
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
+from playwright.sync_api import Browser, FloatRect, Locator, Page
 
 from handgrad.pictures import Animation, Frame, Kind, Panel, Step, walkthrough
 
@@ -23,23 +25,39 @@ STEPS = [
 LINE = torch.tensor([[-1.0, -1.0], [0.0, 0.5], [1.0, 1.0]])
 
 
-def tables(markdown):
+def within(root: ET.Element, path: str) -> ET.Element:
+    """Return the one element at a path."""
+    (element,) = root.findall(path)
+    return element
+
+
+def raw(markdown: str) -> str:
+    """Return the HTML in Markdown."""
+    (html,) = re.findall("```{=html}\n(.*)\n```", markdown, re.S)
+    return str(html)
+
+
+Shown = tuple[str | None, str, str | None, list[list[str | None]]]
+
+
+def tables(markdown: str) -> dict[str, Shown]:
     """The tensors as they are shown: class, caption, first step and texts of the cells, by name."""
-    result = {}
+    result: dict[str, Shown] = {}
     for text in re.findall(r"<table.*?</table>", markdown, re.S):
         table = ET.fromstring(text)
-        caption, body = table.find("caption"), table.find("tbody")
+        caption, body = within(table, "caption"), within(table, "tbody")
         cells = [[cell.text for cell in row] for row in body]
-        result[caption.find("b").text] = table.get("class"), "".join(caption.itertext()), body.get("data-from"), cells
+        name = str(within(caption, "b").text)
+        result[name] = table.get("class"), "".join(caption.itertext()), body.get("data-from"), cells
     return result
 
 
-def panel(frames=3):
+def panel(frames: int = 3) -> Panel:
     steep = [Frame({"whole": [LINE * torch.tensor([1, k])]}, f"loss < {k}") for k in range(frames)]
     return Panel("Title <1>", 'says "what"', Frame({"reference": [LINE]}), steep)
 
 
-def test_every_tensor_is_shown_with_its_name_shape_and_values():
+def test_every_tensor_is_shown_with_its_name_shape_and_values() -> None:
     assert tables(walkthrough(STEPS).text) == {
         "X": ("tensor value", "X (2, 2)", "1", [["1", "−0.5"], ["0", "0.3333"]]),
         "b": ("tensor value", "b (2)", "1", [["0", "1.235e+04"]]),
@@ -49,12 +67,12 @@ def test_every_tensor_is_shown_with_its_name_shape_and_values():
     }
 
 
-def test_a_gradient_stands_beside_what_it_is_the_gradient_of():
+def test_a_gradient_stands_beside_what_it_is_the_gradient_of() -> None:
     pairs = re.findall(r'<div class="pair">(.*?)</div>', walkthrough(STEPS).text, re.S)
     assert [list(tables(pair)) for pair in pairs] == [["X", "dL/dX"], ["b"], ["R"], ["L"]]
 
 
-def test_every_step_says_its_text_and_formula():
+def test_every_step_says_its_text_and_formula() -> None:
     text = walkthrough(STEPS).text
     for step in STEPS:
         assert f"**{step.name}** {step.text}" in text
@@ -65,19 +83,19 @@ def test_every_step_says_its_text_and_formula():
 
 
 @pytest.mark.parametrize(("shape", "cells"), [((0,), [[]]), ((3, 0), [[], [], []]), ((0, 3), [])])
-def test_an_empty_tensor_is_shown_with_its_shape(shape, cells):
+def test_an_empty_tensor_is_shown_with_its_shape(shape: tuple[int, ...], cells: list[list[str]]) -> None:
     shown = tables(walkthrough([Step("E", "", torch.empty(shape), "has no values.")]).text)
     assert shown == {"E": ("tensor value", f"E ({', '.join(map(str, shape))})", "1", cells)}
 
 
-def test_what_is_given_comes_first_and_together_wherever_it_stands_among_the_steps():
+def test_what_is_given_comes_first_and_together_wherever_it_stands_among_the_steps() -> None:
     steps = [Step("Given", "", X, "is computed."), STEPS[2], *STEPS[:2], STEPS[4]]
     text = walkthrough(steps).text
     assert [(name, first) for name, (_, _, first, _) in tables(text).items()] == [
         ("X", "1"), ("dL/dX", "4"), ("b", "1"), ("Given", "2"), ("R", "3"),
     ]  # fmt: skip
-    said = re.findall(r"^::: {\.step .*?^:::$", text, re.M | re.S)
-    assert [re.findall(r"\*\*(.*?)\*\*", step) for step in said] == [["X", "b"], ["Given"], ["R"], ["dL/dX"]]
+    captions = re.findall(r"^::: {\.step .*?^:::$", text, re.M | re.S)
+    assert [re.findall(r"\*\*(.*?)\*\*", caption) for caption in captions] == [["X", "b"], ["Given"], ["R"], ["dL/dX"]]
 
 
 @pytest.mark.parametrize(
@@ -89,25 +107,25 @@ def test_what_is_given_comes_first_and_together_wherever_it_stands_among_the_ste
         (Step("dL/dZ", "", X, "of nothing", of="Z"), "cannot be the gradient of Z: None"),
     ],
 )
-def test_steps_that_make_no_sense_are_refused(wrong, words):
+def test_steps_that_make_no_sense_are_refused(wrong: Step, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         walkthrough([STEPS[0], wrong])
 
 
-def test_a_walkthrough_of_nothing_is_refused():
+def test_a_walkthrough_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one step"):
         walkthrough([])
 
 
-def test_a_curve_passes_through_its_points():
+def test_a_curve_passes_through_its_points() -> None:
     film = Animation([panel()], ["a", "b", "c"], (-1, 1), (-1, 1))._repr_html_()
     root = ET.fromstring(f"<div>{film.replace(' defer>', '>')}</div>")
-    svg = root.find(".//svg")
+    svg = within(root, ".//svg")
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == 'says "what"'
-    assert svg.find("path").get("d") == "M0 200 150 50 300 0"
+    assert within(svg, "path").get("d") == "M0 200 150 50 300 0"
     frames = svg.findall("g")
-    assert [frame.find("path").get("d") for frame in frames] == [
+    assert [within(frame, "path").get("d") for frame in frames] == [
         "M0 100 150 100 300 100", "M0 200 150 50 300 0", "M0 300 150 0 300 -100",
     ]  # fmt: skip
     assert [frame.get("data-label") for frame in frames] == ["a", "b", "c"]
@@ -116,21 +134,21 @@ def test_a_curve_passes_through_its_points():
     assert [note.get("data-step") for note in notes] == [frame.get("data-step") for frame in frames]
 
 
-def test_the_legend_says_once_what_the_curves_are_and_how_far_the_axes_go():
-    legend = {"whole": "a < b", "reference": "c"}
+def test_the_legend_says_once_what_the_curves_are_and_how_far_the_axes_go() -> None:
+    legend: dict[Kind, str] = {"whole": "a < b", "reference": "c"}
     film = Animation([panel(1), panel(1)], ["a"], (-1, 2), (-3, 4.5), legend)._repr_html_()
     (shown,) = ET.fromstring(f"<div>{film.replace(' defer>', '>')}</div>").findall(".//p")
     assert [" ".join(part.itertext()).strip() for part in shown] == ["a < b", "c", "x from −1 to 2, y from −3 to 4.5"]
     assert [key.get("class") for key in shown.iter("path")] == [*legend]
 
 
-def test_a_saved_notebook_holds_the_animation_once():
+def test_a_saved_notebook_holds_the_animation_once() -> None:
     assert repr(Animation([panel(1)], ["a"], (-1, 1), (-1, 1))) == "Animation(x=(-1, 1), y=(-1, 1), interval=150)"
 
 
-def drawn(curves):
-    """The arguments of an animation whose second frame has these curves."""
-    return {"panels": [Panel("Title", "", Frame({}), [Frame({}), Frame(curves)])]}
+def drawn(curves: Any, background: Any = None) -> dict[str, Any]:
+    """The arguments of an animation whose second frame has these curves, over a background."""
+    return {"panels": [Panel("Title", "", Frame(background or {}), [Frame({}), Frame(curves)])]}
 
 
 @pytest.mark.parametrize(
@@ -143,10 +161,7 @@ def drawn(curves):
         (drawn({"part": [LINE[:0]]}), r"Title, b, part: points of shape \(0, 2\) and not \(n, 2\)"),
         (drawn({"part": [LINE], "whole": [LINE * torch.nan]}), "Title, b, whole: points that are not finite"),
         (drawn({"whole": [LINE / 0]}), "Title, b, whole: points that are not finite"),
-        (
-            {"panels": [Panel("Title", "", Frame({"whole": LINE}), [Frame({}), Frame({})])]},
-            "Title, background, whole: a tensor",
-        ),
+        (drawn({}, {"whole": LINE}), "Title, background, whole: a tensor"),
         ({"panels": [panel(2), panel(3)]}, "Title <1> has 3 frames and not 2, one for each label"),
         ({"panels": []}, "0 panels"),
         ({"panels": [panel(0)], "labels": []}, "0 labels"),
@@ -157,26 +172,26 @@ def drawn(curves):
         ({"x": (float("nan"), 1)}, "x must go from a finite number to a larger one"),
     ],
 )
-def test_an_animation_that_cannot_be_drawn_is_refused_and_the_place_named(wrong, words):
-    right = {"panels": [panel(2)], "labels": ["a", "b"], "x": (-1, 1), "y": (-1, 1)}
+def test_an_animation_that_cannot_be_drawn_is_refused_and_the_place_named(wrong: dict[str, Any], words: str) -> None:
+    right: dict[str, Any] = {"panels": [panel(2)], "labels": ["a", "b"], "x": (-1, 1), "y": (-1, 1)}
     Animation(**right)
     with pytest.raises(ValueError, match=words):
         Animation(**right | wrong)
 
 
-def test_the_style_sheet_knows_what_is_drawn_in_another_way_than_plain():
+def test_the_style_sheet_knows_what_is_drawn_in_another_way_than_plain() -> None:
     styles = (ROOT / "posts" / "styles.css").read_text()
     assert {*re.findall(r"path\.(\w+)", styles)} == {*get_args(Kind)} - {"reference"}
 
 
 @pytest.fixture
-def page(browser, tmp_path, request):
+def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page with two animations and a walkthrough, opened from its file, with scripts on unless the test says not."""
     shutil.copy(ROOT / "posts" / "player.js", tmp_path)
     (tmp_path / "post").mkdir()
     film = Animation([panel(), panel()], ["first", "second", "third"], (-1, 1), (-1, 1), interval=30)._repr_html_()
     steps = "".join(f'<p data-step="{k}" data-label="step {k}">text {k}</p>' for k in (1, 2))
-    told = re.search("```{=html}\n(.*)\n```", walkthrough(STEPS[:3]).text, re.S)[1]
+    told = raw(walkthrough(STEPS[:3]).text)
     pages = f'{film}<div class="player walkthrough" id="told"><div class="steps">{steps}</div>{told}</div>'
     sheets = ROOT / "src" / "qmdsite" / "tokens.css", ROOT / "posts" / "styles.css"
     style = "".join(sheet.read_text() for sheet in sheets)
@@ -189,20 +204,26 @@ def page(browser, tmp_path, request):
     page.close()
 
 
-def seen(page, within, what):
-    return [part.text_content().strip() for part in page.locator(f"{within} {what}").all() if part.is_visible()]
+def box_of(part: Locator) -> FloatRect:
+    box = part.bounding_box()
+    assert box
+    return box
+
+
+def seen(page: Page, place: str, what: str) -> list[str]:
+    return [str(part.text_content()).strip() for part in page.locator(f"{place} {what}").all() if part.is_visible()]
 
 
 TOLD = "#told"
 
 
-def frames(page):
+def frames(page: Page) -> list[str | None]:
     player = page.locator(".player").first
     visible = "part => part.checkVisibility({ visibilityProperty: true })"  # a level line has a box without height
     return [each.get_attribute("data-label") for each in player.locator("svg g").all() if each.evaluate(visible)]
 
 
-def test_back_and_next_stop_at_the_ends(page):
+def test_back_and_next_stop_at_the_ends(page: Page) -> None:
     player = page.locator("#told")
     back, next_ = player.get_by_role("button", name="Back"), player.get_by_role("button", name="Next")
     assert seen(page, TOLD, "[data-step]") == ["text 1"]
@@ -220,13 +241,13 @@ def test_back_and_next_stop_at_the_ends(page):
     assert seen(page, TOLD, "[data-step]") == ["text 1"]
 
 
-def test_nothing_moves_when_a_step_shows(page):
-    boxes = [page.locator("#told table").nth(k).bounding_box() for k in range(3)]
+def test_nothing_moves_when_a_step_shows(page: Page) -> None:
+    boxes = [box_of(page.locator("#told table").nth(k)) for k in range(3)]
     page.locator("#told").get_by_role("button", name="Next").click()
-    assert [page.locator("#told table").nth(k).bounding_box() for k in range(3)] == boxes
+    assert [box_of(page.locator("#told table").nth(k)) for k in range(3)] == boxes
 
 
-def test_the_keyboard_is_enough(page):
+def test_the_keyboard_is_enough(page: Page) -> None:
     slider = page.get_by_role("slider", name="Step").first
     slider.focus()
     page.keyboard.press("ArrowRight")
@@ -243,7 +264,7 @@ def test_the_keyboard_is_enough(page):
     assert frames(page) == ["second", "second"]
 
 
-def test_it_plays_only_when_asked_and_silently(page):
+def test_it_plays_only_when_asked_and_silently(page: Page) -> None:
     page.clock.install(time=0)
     page.reload()
     page.clock.pause_at(120)
@@ -262,7 +283,7 @@ def test_it_plays_only_when_asked_and_silently(page):
     assert [slider.input_value() for slider in page.get_by_role("slider").all()] == ["3", "1"]
 
 
-def test_the_note_of_a_frame_stands_in_the_caption_in_every_state_alone(page):
+def test_the_note_of_a_frame_stands_in_the_caption_in_every_state_alone(page: Page) -> None:
     assert seen(page, "figcaption", "span") == ["loss < 0"] * 2
     page.get_by_role("slider", name="Step").first.focus()
     page.keyboard.press("ArrowRight")
@@ -271,17 +292,17 @@ def test_the_note_of_a_frame_stands_in_the_caption_in_every_state_alone(page):
     assert seen(page, "figcaption", "span") == ["loss < 2"] * 2
 
 
-def test_the_cells_of_a_tensor_and_of_its_gradient_have_one_size(page):
+def test_the_cells_of_a_tensor_and_of_its_gradient_have_one_size(page: Page) -> None:
     value, gradient = (Step(name, "", torch.zeros(3, 2), "", of=of) for name, of in (("w", ""), ("∂L/∂w", "w")))
-    pair = re.search("```{=html}\n(.*)\n```", walkthrough([value, gradient]).text, re.S)[1]
+    pair = raw(walkthrough([value, gradient]).text)
     page.evaluate("html => document.body.innerHTML = html", f'<div class="player">{pair}</div>')
-    boxes = [cell.bounding_box() for cell in page.locator("td").all()]
+    boxes = [box_of(cell) for cell in page.locator("td").all()]
     assert len(boxes) == 12
     assert len({(round(box["width"], 1), round(box["height"], 1)) for box in boxes}) == 1
     assert {box["y"] for box in boxes[:6]} == {box["y"] for box in boxes[6:]}
 
 
-def test_play_at_the_end_starts_again(page):
+def test_play_at_the_end_starts_again(page: Page) -> None:
     page.get_by_role("slider", name="Step").first.focus()
     page.keyboard.press("End")
     assert frames(page) == ["third", "third"]
@@ -289,27 +310,20 @@ def test_play_at_the_end_starts_again(page):
     assert play.evaluate("play => { play.click(); return play.parentElement.querySelector('input').value }") == "1"
 
 
-def test_the_tensor_of_a_step_is_scrolled_to(page):
+def test_the_tensor_of_a_step_is_scrolled_to(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 500})
     page.add_style_tag(content=".pair { flex-basis: 100%; margin-bottom: 600px }")
     page.locator("#told").get_by_role("button", name="Next").click()
-    box = page.locator("#told table:has(.now)").bounding_box()
-    controls = page.locator("#told .steps").bounding_box()
+    box = box_of(page.locator("#told table:has(.now)"))
+    controls = box_of(page.locator("#told .steps"))
     assert controls["y"] + controls["height"] <= box["y"]
     assert box["y"] + box["height"] <= 500
 
 
 @pytest.mark.parametrize("page", [False], indirect=True)
-def test_without_scripts_all_steps_and_the_last_frame_show(page):
+def test_without_scripts_all_steps_and_the_last_frame_show(page: Page) -> None:
     assert seen(page, TOLD, "[data-step]") == ["text 1", "text 2"]
     assert len(seen(page, TOLD, "td")) == 10
     assert frames(page) == ["third", "third"]
     assert seen(page, "figcaption", "span") == ["loss < 2"] * 2
     assert page.get_by_role("button").count() == 0
-
-
-def test_the_page_of_animations_is_no_larger_than_a_photograph(site):
-    page = site / "posts" / "curve-fitting" / "index.html"
-    assert page.read_text().count("<svg viewBox") == 5
-    assert page.stat().st_size < 300_000
-    assert (site / "posts" / "player.js").exists()

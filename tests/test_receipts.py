@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pypandoc
@@ -12,13 +13,14 @@ import pytest
 from handgrad.testing import Line, Receipt
 
 SCRIPT = Path(__file__).parent.parent / "posts" / "receipts" / "collect.py"
+Collect = Callable[..., str]
 PLACE = '<div id="receipts"><p>later</p></div><!-- receipts -->'
 
 
-def receipt(name, *lines):
+def receipt(name: str, *lines: tuple[str, int, float | None]) -> str:
     """A receipt as it stands in a page; each line gives the data, the number of cases and the error."""
-    shown = Receipt(name, tuple(Line("output = torch", *line, 1e-7) for line in lines))
-    return pypandoc.convert_text(shown._repr_markdown_(), "html", "markdown")
+    shown = Receipt(name, tuple(Line("output = torch", data, cases, error, 1e-7) for data, cases, error in lines))
+    return str(pypandoc.convert_text(shown._repr_markdown_(), "html", "markdown"))
 
 
 EXP = receipt("Exp", ("integers", 1500, 0.5), ("float64", 20, 2e-16), ("float64", 3, 1e-15), ("float64", 1, None))
@@ -27,10 +29,10 @@ LINEAR = receipt("Linear", ("float64", 50, 0.0))
 
 
 @pytest.fixture
-def collect(tmp_path):
+def collect(tmp_path: Path) -> Collect:
     """A function that writes pages, runs the script on them and returns the receipts page; what fails is raised."""
 
-    def run(place=PLACE, **posts):
+    def run(place: str = PLACE, **posts: str) -> str:
         pages = {slug: f"<h1 class='title'>The {slug}</h1>{html}" for slug, html in posts.items()}
         for slug, html in (pages | ({"receipts": f"<h1>Receipts</h1>{place}"} if place else {})).items():
             (tmp_path / "posts" / slug).mkdir(parents=True)
@@ -45,13 +47,13 @@ def collect(tmp_path):
     return run
 
 
-def cells(page):
+def cells(page: str) -> list[list[str]]:
     """The texts of the list, row by row."""
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", page)]
     return [[re.sub("<.*?>", "", cell) for cell in row] for row in rows]
 
 
-def test_every_receipt_is_listed_and_its_post_named_once(collect):
+def test_every_receipt_is_listed_and_its_post_named_once(collect: Collect) -> None:
     page = collect(b=LINEAR, a=EXP + "<p>Between.</p><table><tr><td>9</td></tr></table>" + RELU, c="no receipt")
     assert cells(page) == [
         ["The a", "Exp", "1524", "1e-15"],  # of the float64 rows alone
@@ -62,14 +64,14 @@ def test_every_receipt_is_listed_and_its_post_named_once(collect):
     assert "<strong>1,578 comparisons in 3 checks.</strong>" in page
 
 
-def test_a_second_run_finds_the_place_again(collect, tmp_path):
+def test_a_second_run_finds_the_place_again(collect: Collect, tmp_path: Path) -> None:
     once = collect(a=EXP)
     environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
     subprocess.run([sys.executable, SCRIPT], env=environment, check=True)
     assert (tmp_path / "posts" / "receipts" / "index.html").read_text(encoding="utf-8") == once
 
 
-def test_a_single_page_rendered_before_the_site_is_left_alone(tmp_path):
+def test_a_single_page_rendered_before_the_site_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "posts" / "a").mkdir(parents=True)
     (tmp_path / "posts" / "a" / "index.html").write_text(EXP, encoding="utf-8")
     environment = os.environ | {"QUARTO_PROJECT_OUTPUT_DIR": str(tmp_path)}
@@ -90,6 +92,6 @@ BARE = re.sub("<table>.*</table>", "<p>No table.</p>", RELU, flags=re.S)
         ({"a": EXP, "b": BARE + RELU}, r"b/index\.html has 2 receipts, of which 1 can be read"),
     ],
 )
-def test_what_is_wrong_is_said(collect, pages, words):
+def test_what_is_wrong_is_said(collect: Collect, pages: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         collect(**pages)

@@ -17,21 +17,21 @@ PLACE = re.compile(r'<div id="receipts">.*?<!-- receipts -->', re.S)
 RIGHT = ' style="text-align: right;"'
 
 
-class Receipt(NamedTuple):
-    """What is listed of one: the error is the largest in float64, as it was printed, or empty."""
+class Entry(NamedTuple):
+    """A receipt as it is listed: the error is the largest in float64, as it was printed, or empty."""
 
     name: str
     cases: int
     error: str
 
 
-def receipts(html: str) -> list[Receipt]:
-    """Return the receipts of a page that can be read."""
+def receipts(html: str) -> list[Entry]:
+    """Return those receipts of a page that can be read."""
     found = []
     for name, table in RECEIPT.findall(html):
         _, *lines = map(CELL.findall, ROW.findall(table))
         errors = [error for _, data, _, error, _ in lines if data == "float64" and error]
-        found.append(Receipt(name, sum(int(cases) for _, _, cases, _, _ in lines), max(errors, key=float, default="")))
+        found.append(Entry(name, sum(int(cases) for _, _, cases, _, _ in lines), max(errors, key=float, default="")))
     return found
 
 

@@ -1,9 +1,9 @@
-"""The graph of a computation, drawn of what a run of it did: tensors go down, their gradients back up."""
+"""The graph of a chain of layers, recorded while it runs: tensors go down, their gradients back up."""
 
 import copy
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """What a layer of a chain took, first what the one before made, and what it made of that."""
+    """A layer of a chain, its inputs, of which the first is the output of the layer before, and its output."""
 
     layer: str
     inputs: Sequence[Edge]
@@ -52,56 +52,57 @@ def graph(layers: Mapping[str, Layer], /, **given: Tensor) -> "Graph":
     """
     names = {id(tensor): name for name, tensor in given.items()}
     parameters = {id(parameter): parameter for layer in layers.values() for parameter in layer.parameters()}
-    handed = [name for name in given if id(given[name]) not in parameters]
+    inputs = [name for name in given if id(given[name]) not in parameters]
     for each, parameter in parameters.items():
         if each not in names:
             raise ValueError(f"a parameter of shape {tuple(parameter.shape)} has no name: add NAME=tensor for it")
-    if not layers or not handed or layers.keys() & given.keys():
+    if not layers or not inputs or layers.keys() & given.keys():
         every = ", ".join([*layers, *given])
         raise ValueError(f"a graph needs a layer, an input, and a name of its own for each tensor: {every}")
     before = [(parameter, parameter.grad) for parameter in parameters.values()]
     try:
         with torch.no_grad():
-            return _run(layers, given, names, handed)
+            return _run(layers, given, names, inputs)
     finally:
         for parameter, grad in before:
             parameter.grad = grad
 
 
 def _run(
-    layers: Mapping[str, Layer], given: Mapping[str, Tensor], names: Mapping[int, str], handed: Sequence[str]
+    layers: Mapping[str, Layer], given: Mapping[str, Tensor], names: Mapping[int, str], inputs: Sequence[str]
 ) -> "Graph":
-    """Return the graph; `handed` names what is no parameter."""
-    entering, *targets = handed
-    tensors, turns = dict(given), []
+    """Run the layers; `names` are those of the parameters, by id, and `inputs` those of all other tensors."""
+    entering, *targets = inputs
+    tensors, calls = dict(given), []
     for output, original in layers.items():
         layer = copy.copy(original)  # The original may be in the middle of a pass, and needs what it saved.
-        inputs = [entering, *(targets if output == list(layers)[-1] else ())]
-        tensors[output] = layer(*(tensors[name] for name in inputs))
-        turns.append((layer, inputs, output))
+        arguments = [entering, *(targets if output == list(layers)[-1] else ())]
+        tensors[output] = layer(*(tensors[name] for name in arguments))
+        calls.append((layer, arguments, output))
         entering = output
     nodes: list[Node] = []
-    handed_in = grad = torch.ones_like(tensors[entering])
-    for layer, inputs, output in reversed(turns):
-        own = {names[id(parameter)]: parameter for parameter in layer.parameters()}
-        for parameter in own.values():
+    grad_output = grad = torch.ones_like(tensors[entering])
+    for layer, arguments, output in reversed(calls):
+        parameters = {names[id(parameter)]: parameter for parameter in layer.parameters()}
+        for parameter in parameters.values():
             parameter.grad = None
         grad = layer.backward(grad)
         kind = type(layer).__name__
-        for name, found in {inputs[0]: grad, **{name: parameter.grad for name, parameter in own.items()}}.items():
+        grads = {name: parameter.grad for name, parameter in parameters.items()}
+        for name, gradient in ({arguments[0]: grad} | grads).items():
             edge = Edge(name, tensors[name].shape)
-            if found is None or found.shape != edge.shape:
-                shape = "missing" if found is None else f"of shape {tuple(found.shape)}"
+            if gradient is None or gradient.shape != edge.shape:
+                shape = "missing" if gradient is None else f"of shape {tuple(gradient.shape)}"
                 raise ValueError(f"{kind}: the gradient of {edge} is {shape}")
-        parts = [inputs[0], *own, *inputs[1:]]
-        taken = [Edge(name, tensors[name].shape, name not in targets) for name in parts]
-        nodes.insert(0, Node(kind, taken, Edge(output, tensors[output].shape)))
-    return Graph(nodes, handed_in)
+        entering, *others = arguments
+        edges = [Edge(name, tensors[name].shape, name not in targets) for name in (entering, *parameters, *others)]
+        nodes.insert(0, Node(kind, edges, Edge(output, tensors[output].shape)))
+    return Graph(nodes, grad_output)
 
 
 @dataclass(frozen=True, repr=False)
 class Graph:
-    """A chain of nodes, shown as a picture; its text says the same in words. `grad` is what the last was handed."""
+    """A chain of nodes, shown as a picture; its text says the same in words. `grad` is the last one's grad_output."""
 
     nodes: Sequence[Node]
     grad: Tensor
@@ -117,48 +118,75 @@ class Graph:
         return " ".join([*lines, "Each gradient has the shape of its tensor."])
 
     def _repr_html_(self) -> str:
-        # The chain runs down the middle, where x is 0: tensors to the left of it, their gradients to the right.
-        chain = [self.nodes[0].inputs[0], *(node.output for node in self.nodes)]
-        of = "L" if chain[-1].shape else chain[-1].name
-        half = max(len(node.layer) for node in self.nodes) * LETTER / 2 + GAP
-        values, gradients, boxes = [], [], []
-        labels: list[tuple[Edge, float, float]] = []  # how far from the middle, and how far down
-        y = 0.0
-        for edge, node in zip(chain, [*self.nodes, None], strict=True):
-            values.append(_arrow(-LANE, y + 3, 0, SPACE - 6))
-            gradients.append(_arrow(LANE, y + SPACE - 3, 0, 6 - SPACE))
-            labels.append((edge, LANE + GAP, y + SPACE / 2))
-            y += SPACE
-            sides = node.inputs[1:] if node else ()
-            for at, side in enumerate(sides):
-                middle = y + GAP + (at + 0.5) * LINE
-                values.append(_arrow(-half - ARROW, middle, ARROW - 3, 0))
-                if side.has_gradient:
-                    gradients.append(_arrow(half + 3, middle, ARROW - 3, 0))
-                labels.append((side, half + ARROW + GAP, middle))
-            if node:
-                height = max(len(sides), 1) * LINE + 2 * GAP
-                boxes.append(f'<rect x="{-half:g}" y="{y:g}" width="{2 * half:g}" height="{height}" rx="4" {LINES}/>')
-                boxes.append(_text(node.layer, 0, y + height / 2, "middle"))
-                y += height
-        derivatives = [(f"∂{of}/∂{edge}", x, down) for edge, x, down in labels if edge.has_gradient]
-        if not self.grad.ndim:
-            derivatives[-1] = (f"∂{of}/∂{of} = {self.grad:g}", *derivatives[-1][1:])
-        values += [_text(str(edge), -x, down, "end") for edge, x, down in labels]
-        gradients += [_text(name, x, down, "start") for name, x, down in derivatives]
-        left = max(x + len(str(edge)) * LETTER for edge, x, _ in labels)
+        drawing = _Drawing(max(len(node.layer) for node in self.nodes) * LETTER / 2 + GAP)
+        drawing.hand_on(self.nodes[0].inputs[0])
+        for node in self.nodes:
+            drawing.add(node)
+            drawing.hand_on(node.output)
+        derivatives = self._derivatives(drawing.labels)
+        values = drawing.values + [_text(str(edge), -x, y, "end") for edge, x, y in drawing.labels]
+        gradients = drawing.gradients + [_text(name, x, y, "start") for name, x, y in derivatives]
+        left = max(x + len(str(edge)) * LETTER for edge, x, _ in drawing.labels)
         right = max(x + len(name) * LETTER for name, x, _ in derivatives)
+        width, height = left + right, drawing.y
         names = ", ".join(node.layer for node in self.nodes)
         # Colours of the page; those in a notebook stand out from black as well as from white.
         return (
-            f'<svg class="graph" role="img" viewBox="{-left:g} 0 {left + right:g} {y:g}" width="{left + right:g}" '
-            f'height="{y:g}" font-family="var(--mono, monospace)" font-size="{SIZE}" fill="currentColor">\n'
+            f'<svg class="graph" role="img" viewBox="{-left:g} 0 {width:g} {height:g}" width="{width:g}" '
+            f'height="{height:g}" font-family="var(--mono, monospace)" font-size="{SIZE}" fill="currentColor">\n'
             f"<title>{html.escape(f'Graph of {names}: tensors down, gradients up')}</title>\n"
             f"<desc>{html.escape(repr(self))}</desc>\n"
             f'<g color="var(--value, #3a7cbe)">{"".join(values)}</g>\n'
             f'<g color="var(--gradient, #b3661a)">{"".join(gradients)}</g>\n'
-            f"<g>{''.join(boxes)}</g>\n</svg>"
+            f"<g>{''.join(drawing.boxes)}</g>\n</svg>"
         )
+
+    def _derivatives(self, labels: Sequence[tuple[Edge, float, float]]) -> list[tuple[str, float, float]]:
+        """Return the names of the gradients, and where they stand; that of a number with its value."""
+        last = self.nodes[-1].output
+        of = "L" if last.shape else last.name
+        derivatives = [(f"∂{of}/∂{edge}", x, y) for edge, x, y in labels if edge.has_gradient]
+        if not self.grad.ndim:
+            derivatives[-1] = (f"∂{of}/∂{of} = {self.grad:g}", *derivatives[-1][1:])
+        return derivatives
+
+
+@dataclass
+class _Drawing:
+    """A chain as it is drawn from top to bottom. It runs down the middle, where x is 0.
+
+    Tensors and their arrows stand to the left of it, gradients and theirs to the right. `half` is half the width of a
+    box, `y` how far down the drawing goes, and `labels` say how far each tensor is from the middle, and how far down.
+    """
+
+    half: float
+    y: float = 0.0
+    values: list[str] = field(default_factory=list)
+    gradients: list[str] = field(default_factory=list)
+    boxes: list[str] = field(default_factory=list)
+    labels: list[tuple[Edge, float, float]] = field(default_factory=list)
+
+    def hand_on(self, edge: Edge) -> None:
+        """Add a tensor that goes down the chain, and its gradient up."""
+        self.values.append(_arrow(-LANE, self.y + 3, 0, SPACE - 6))
+        self.gradients.append(_arrow(LANE, self.y + SPACE - 3, 0, 6 - SPACE))
+        self.labels.append((edge, LANE + GAP, self.y + SPACE / 2))
+        self.y += SPACE
+
+    def add(self, node: Node) -> None:
+        """Add the box of a layer, and what enters it from the side."""
+        sides, half = node.inputs[1:], self.half
+        for place, side in enumerate(sides):
+            middle = self.y + GAP + (place + 0.5) * LINE
+            self.values.append(_arrow(-half - ARROW, middle, ARROW - 3, 0))
+            if side.has_gradient:
+                self.gradients.append(_arrow(half + 3, middle, ARROW - 3, 0))
+            self.labels.append((side, half + ARROW + GAP, middle))
+        height = max(len(sides), 1) * LINE + 2 * GAP
+        corner = f'x="{-half:g}" y="{self.y:g}"'
+        self.boxes.append(f'<rect {corner} width="{2 * half:g}" height="{height}" rx="4" {LINES}/>')
+        self.boxes.append(_text(node.layer, 0, self.y + height / 2, "middle"))
+        self.y += height
 
 
 def _listed(edges: Sequence[Edge]) -> str:

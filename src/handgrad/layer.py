@@ -65,7 +65,7 @@ class Layer:
 
 
 class Sequential(Layer):
-    """Composition Y = fₖ(… f₂(f₁(X))).   dL/dX = (… backward₁ ∘ … ∘ backwardₖ)(dL/dY): the chain rule is the loop."""
+    """Composition Y = fₖ(… f₂(f₁(X))).   dL/dX = (… backward₁ ∘ … ∘ backwardₖ)(dL/dY), by the chain rule."""
 
     def __init__(self, *layers: Layer) -> None:
         """Chain `layers`; one that occurs twice shares its parameters and saves for each place on its own."""

@@ -1,4 +1,4 @@
-"""What functions that do the same cost: their times, taken in turn, and the memory of the tensors they make."""
+"""Times, taken in turn, and memory of functions that compute the same."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -29,7 +29,7 @@ class Cost:
 
     @property
     def best(self) -> float:
-        """The shortest of the times, in seconds: what disturbs a measurement can only lengthen it."""
+        """The shortest of the times, in seconds: the least disturbed one, as disturbances only add time."""
         return min(self.seconds)
 
 
@@ -100,7 +100,7 @@ def peak_memory(function: Callable[[], object]) -> int:
 
 
 class _MemoryMode(TorchDispatchMode):
-    """Knows the storages that are alive, and the bytes that each has added: 0 if it was there before."""
+    """Counts the bytes of the storages that are alive: 0 for those that were there before."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

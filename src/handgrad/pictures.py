@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from handgrad.graphs import in_words
@@ -18,12 +19,12 @@ from handgrad.symbolic.notation import Markdown, display
 PLAYER = '<script src="../player.js" defer></script>'
 """A post is one folder below the script. It is no module, since browsers load none from a folder without a server."""
 LINES = 'fill="none" stroke="currentColor"'
-"""What curves need in a notebook, which has no style sheet."""
+"""Attributes of curves for notebooks, which have no style sheet."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One tensor of a pass (0, 1 or 2 dimensions), the LaTeX of its formula, and what is to be said about it.
+    """One tensor of a pass (0, 1 or 2 dimensions), the LaTeX of its formula, and a text about it.
 
     `text` is Markdown. `given` says that the tensor is there from the start, as inputs and weights are. `of` is the
     name of the tensor, in an earlier step, that this one is the gradient of: the two stand side by side.
@@ -75,7 +76,7 @@ def _check_steps(steps: Sequence[Step]) -> None:
 
 
 def _caption(number: int, label: str, steps: Sequence[Step]) -> str:
-    """Return what is said at one moment, as Markdown."""
+    """Return the texts and formulas of steps that are shown together, as Markdown."""
     lines = [f'::: {{.step data-step="{number}" data-label="{html.escape(label)}"}}']
     for step in steps:
         lines.append(f"**{step.name}** {step.text}")
@@ -89,7 +90,7 @@ def _table(step: Step, number: int) -> str:
     caption = f"<b>{html.escape(step.name)}</b> <span>({in_words(step.tensor.shape)})</span>"
     rows = "\n".join(
         f"<tr>{''.join(f'<td>{_number(value)}</td>' for value in row)}</tr>"
-        for row in step.tensor[(None,) * (2 - step.tensor.ndim)].tolist()
+        for row in torch.atleast_2d(step.tensor).tolist()  # type: ignore[no-untyped-call]
     )
     kind = "gradient" if step.of else "value"
     # Quarto would make a Bootstrap table of it.
@@ -119,7 +120,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Panel:
-    """Frames in one pair of axes, over a background that stays; `alt` says what is to be seen."""
+    """Frames in one pair of axes, over a background that stays; `alt` describes them in words."""
 
     title: str
     alt: str

@@ -16,7 +16,7 @@ from handgrad.symbolic.torch_code import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 1e-3}
 """Relative and absolute, where rounding is allowed for; in float64 that of `torch.testing.assert_close`."""
 
 VARIANTS = ("the shape given", "a batch of 1", "an empty batch", "an extra leading dimension", "tensors not contiguous")
@@ -64,9 +64,9 @@ class Receipt:
             for x in self.lines
         )
         head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
-        said = f"**Checked: {self.name}**, {self.cases} comparisons"
+        title = f"**Checked: {self.name}**, {self.cases} comparisons"
         # A fenced div would be shown as it is in Jupyter.
-        return f'<div class="receipt">\n\n{said}\n\n{head}\n{table}\n\n</div>'
+        return f'<div class="receipt">\n\n{title}\n\n{head}\n{table}\n\n</div>'
 
 
 def check_layer(
@@ -76,6 +76,7 @@ def check_layer(
     formulas: Mapping[str, TorchFunction] | None = None,
     arrays: str = "",
     exact: bool = True,
+    dtypes: Iterable[torch.dtype] = DTYPES,
 ) -> Receipt:
     """Check `layer` against `reference`, a torch function of the inputs and then the parameters, and `formulas`.
 
@@ -83,9 +84,9 @@ def check_layer(
     copies are run, on random parameters, inputs and grad_output, for
 
     - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
-    - in float64, float32 and bfloat16 on small integers, where results must be equal, and in float64 on
-      normally distributed numbers. Divisions by what is no power of 2, and functions such as exp, round: with
-      `exact=False` integers too are compared up to the rounding of their dtype.
+    - in each of `dtypes` (float64, float32, bfloat16; float16 too, if you name it) on small integers, where results
+      must be equal, and in float64 on normally distributed numbers. Divisions by what is no power of 2, and functions
+      such as exp, round: with `exact=False` integers too are compared up to the rounding of their dtype.
 
     Compared are: the output; the gradient of the first input and of each parameter with autograd's, added to what was
     in `.grad` before; the same with each of `formulas`, which is keyed by the name of the array it is the gradient of,
@@ -98,7 +99,7 @@ def check_layer(
     if not shapes or not all(isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) for shape in shapes):
         raise TypeError(f"give the shape of each input as a tuple of whole numbers, such as (4, 3), not {shapes}")
     check = _Check(layer, reference, formulas or {}, arrays.split())
-    for dtype, variant in product(DTYPES, VARIANTS):
+    for dtype, variant in product(dtypes, VARIANTS):
         check.against_autograd(_Numbers(dtype, variant, integers=True, exact=exact), shapes)
     for variant in VARIANTS:
         check.against_autograd(_Numbers(torch.float64, variant), shapes)
@@ -162,19 +163,19 @@ class _Check:
         ]
 
     def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Output, gradients and formulas, each on fresh tensors; what was given stays as it was."""
+        """Compare output, gradients and formulas, each on fresh tensors, and see that no argument is changed."""
         inputs, parameters = self.draw(numbers, shapes)
-        wanted = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
+        leaves = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
         with self.running("the reference", numbers, inputs):
-            expected = self.reference(wanted[0], *inputs[1:], *wanted[1:])
+            expected = self.reference(leaves[0], *inputs[1:], *leaves[1:])
         if not isinstance(expected, Tensor) or not expected.requires_grad:
             raise CheckError(f"the reference of {self.name} must return a tensor that autograd can differentiate")
         grad_output = numbers.draw(tuple(expected.shape))
-        grads = torch.autograd.grad(expected, wanted, grad_output)
+        grads = torch.autograd.grad(expected, leaves, grad_output)
 
         layer = self.copy(parameters)
-        given = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
-        before = {name: tensor.clone() for name, tensor in given.items()}
+        arguments = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
+        copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
         self.compare("output", "torch", output, expected.detach(), numbers)
@@ -183,8 +184,8 @@ class _Check:
             parameter.grad = grad.clone()
         with self.running(f"{self.name}.backward", numbers, inputs):
             grad_input = layer.backward(grad_output)
-        for name, tensor in given.items():
-            if not torch.equal(tensor, before[name]):
+        for name, tensor in arguments.items():
+            if not torch.equal(tensor, copies[name]):
                 raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
         results = [grad_input, *(parameter.grad for parameter in parameters)]
         for name, result, old, grad in zip(self.names, results, earlier, grads, strict=True):
@@ -192,28 +193,28 @@ class _Check:
         self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
 
     def formulas_against(
-        self, grads: Sequence[Tensor], given: Sequence[Tensor], grad_output: Tensor, numbers: _Numbers
+        self, grads: Sequence[Tensor], tensors: Sequence[Tensor], grad_output: Tensor, numbers: _Numbers
     ) -> None:
-        """The derived formulas, on the rows of all batch dimensions taken together."""
+        """Compare the derived formulas, on the rows of all batch dimensions taken together."""
         if not self.formulas:
             return
-        if len(self.arrays) != len(given):
+        if len(self.arrays) != len(tensors):
             raise ValueError(
-                f"arrays must name the {len(given)} inputs and parameters; it is {' '.join(self.arrays)!r}"
+                f"arrays must name the {len(tensors)} inputs and parameters; it is {' '.join(self.arrays)!r}"
             )
-        arrays = dict(zip(self.arrays, given, strict=True)) | {"G": grad_output}
-        learned = self.arrays[len(given) - len(self.parameters) :]
-        wanted = dict(zip([self.arrays[0], *learned], grads, strict=True))
+        arrays = dict(zip(self.arrays, tensors, strict=True)) | {"G": grad_output}
+        learned = [self.arrays[0], *self.arrays[len(tensors) - len(self.parameters) :]]
+        expected = dict(zip(learned, grads, strict=True))
         for array, formula in self.formulas.items():
             flat = {name: _flat(arrays[name], len(shape)) for name, shape in formula.arrays.items()}
-            extents = dict(zip(map(str, formula.shape), _flat(wanted[array], len(formula.shape)).shape, strict=True))
+            extents = dict(zip(map(str, formula.shape), _flat(expected[array], len(formula.shape)).shape, strict=True))
             value = formula(**flat, **{name: extents[name] for name in formula.sizes})
             value = (value if flat else value.to(numbers.dtype)) * (1 if "G" in flat else grad_output)
-            value = value.reshape(wanted[array].shape)
-            self.compare(f"gradient of {array}", "autograd", value, wanted[array], numbers, by="formula")
+            value = value.reshape(expected[array].shape)
+            self.compare(f"gradient of {array}", "autograd", value, expected[array], numbers, by="formula")
 
     def in_a_model(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
-        """The layer stands between other functions, twice in one graph, with the same parameters."""
+        """Compare gradients where the layer stands between other functions, twice in one graph, sharing parameters."""
         inputs, parameters = self.draw(numbers, shapes)
         layer = self.copy(parameters)
         grads = []
@@ -222,10 +223,10 @@ class _Check:
             return self.reference(*inputs, *parameters)
 
         for function in (as_function(layer), reference):
-            wanted = [inputs[0].clone().requires_grad_(), *parameters]
+            leaves = [inputs[0].clone().requires_grad_(), *parameters]
             with self.running(f"{self.name}.backward", numbers, inputs):
-                outputs = [function(torch.tanh(scale * wanted[0]), *inputs[1:]) for scale in (0.5, 2.0)]
-                grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), wanted))
+                outputs = [function(torch.tanh(scale * leaves[0]), *inputs[1:]) for scale in (0.5, 2.0)]
+                grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), leaves))
         for name, actual, expected in zip(self.names, *grads, strict=True):
             self.compare(f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers)
 
@@ -246,7 +247,7 @@ class _Check:
 
     @contextmanager
     def running(self, what: str, numbers: _Numbers, inputs: Sequence[Tensor]) -> Iterator[None]:
-        """Say on what data the layer or the reference raised what."""
+        """Raise what the layer or the reference raises as a CheckError that names the data."""
         try:
             yield
         except Exception as error:
@@ -294,8 +295,10 @@ def _number(value: float | None, form: str = ".0e") -> str:
 
 def _flat(tensor: Tensor, axes: int) -> Tensor:
     """Make the leading dimensions one, as in the formula, which has one batch index."""
-    kept = tensor.shape[max(tensor.ndim - axes + 1, 0) :] if axes else ()
-    return tensor.reshape(math.prod(tensor.shape[: tensor.ndim - len(kept)]), *kept) if axes else tensor
+    if not axes:
+        return tensor
+    last = tensor.shape[max(tensor.ndim - axes + 1, 0) :]
+    return tensor.reshape(math.prod(tensor.shape[: tensor.ndim - len(last)]), *last)
 
 
 def _show(tensor: Tensor) -> str:

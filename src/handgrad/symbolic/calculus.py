@@ -58,7 +58,7 @@ class Sum(sympy.Sum):  # type: ignore[misc]
     is_commutative = True
 
     def __new__(cls, function: Any, *limits: Any) -> Expr:
-        """Return the sum, or what is summed if there is no index; `define` judges what it runs over."""
+        """Return the sum, or what is summed if there is no index; `define` checks the limits."""
         whole = [
             sympy.Tuple(limit, 0, limit.upper) if isinstance(limit, Idx) else sympy.Tuple(*limit) for limit in limits
         ]
@@ -85,7 +85,7 @@ class Iverson(sympy.Function):  # type: ignore[misc]
 
 
 class Name(Dummy):  # type: ignore[misc]
-    """The name of a defined array or number: it knows its definition."""
+    """The name of a defined array or number, with its definition as an attribute."""
 
     definition: "Definition"
 
@@ -102,7 +102,7 @@ class Definition:
     value: Expr
     base: Any
 
-    # An array of symbolic size has no end.
+    # Python would iterate with [0], [1], [2], … and never stop: a symbolic size has no end.
     __iter__ = None
 
     def __getitem__(self, indices: Any) -> Expr:
@@ -137,7 +137,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
-    _require_names(name, value, {index.label for index in letters.values()})
+    _require_distinct_names(name, value, {index.label for index in letters.values()})
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
@@ -213,7 +213,7 @@ def require_fitting(entry: Indexed) -> None:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
 
 
-def _require_names(name: str, value: Expr, letters: set[Symbol]) -> None:
+def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
     entries = value.atoms(Indexed)
     arrays = {entry.base.label for entry in entries}
     numbers = value.xreplace({entry: Dummy() for entry in entries}).atoms(Symbol) - letters
@@ -251,9 +251,7 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     `entry` is an entry of an array, or a number: a symbol.
     """
     if isinstance(value, Sum):
-        clash = {index: _fresh(index) for index, *_ in value.limits if index in indices_of(entry)}
-        inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
-        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+        return _differentiated_sum(value, entry)
     if entry.is_integer:
         kind = "an array of whole numbers" if indices_of(entry) else "whole"
         raise ValueError(f"{label_of(entry)} is {kind}: there is no derivative with respect to it")
@@ -264,6 +262,17 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     if isinstance(value, (Indexed, Name)):
         inner = unfolded(value)
         return sympy.S.Zero if inner is None else differentiate(inner, entry)
+    return _by_chain_rule(value, entry)
+
+
+def _differentiated_sum(value: Sum, entry: Expr) -> Expr:
+    clash = {index: _fresh(index) for index, *_ in value.limits if index in indices_of(entry)}
+    inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
+    return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+
+
+def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
+    """Differentiate a function of entries, sums and defined numbers: its slope by each, times their derivatives."""
     parts = outermost(value, (Indexed, Sum, Name))
     if isinstance(entry, Symbol) and entry not in parts:
         parts.append(entry)
@@ -439,6 +448,6 @@ def _rebuild(term: Term) -> Expr:
     bound = {*term.dummies}
     outer = Mul(*(factor for factor in term.factors if not free_indices(factor) & bound))
     inner = Mul(*(factor for factor in term.factors if free_indices(factor) & bound))
-    kept = [index for index in term.dummies if index in free_indices(inner)]
-    repeats = Mul(*(size(index) for index in term.dummies if index not in kept))
-    return outer * repeats * Sum(inner, *kept)
+    summed = [index for index in term.dummies if index in free_indices(inner)]
+    repeats = Mul(*(size(index) for index in term.dummies if index not in summed))
+    return outer * repeats * Sum(inner, *summed)

@@ -1,4 +1,4 @@
-"""Derivations that keep their steps, each with the name of its rule, and check themselves entry by entry."""
+"""Derivations as lists of steps, each with the name of its rule, and their check entry by entry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
 
 @dataclass(frozen=True)
-class Step:
+class DerivationStep:
     """One line of a derivation: the rule that leads to it, and its LaTeX."""
 
     rule: str
@@ -44,7 +44,7 @@ class Derivation:
     total: Expr
     entry: Expr
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[DerivationStep, ...]
     result: Definition
 
     def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
@@ -119,12 +119,12 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         summed = ", ".join(index.label.name for index in output.indices)
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
-        of, rules = "L", [Step("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
+        of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
     derivation = _derive(output, entry, total, derivative(of, latex(entry)), indices_of(entry), rules)
     if not (matrix := matrix_form(derivation.result)):
         return derivation
-    last = Step("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
+    last = DerivationStep("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
     return replace(derivation, steps=(*derivation.steps, last))
 
 
@@ -156,17 +156,17 @@ def _entry(output: Definition, wrt: Any) -> Expr:
 
 
 def _derive(
-    output: Definition, entry: Expr, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[Step]
+    output: Definition, entry: Expr, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[DerivationStep]
 ) -> Derivation:
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
     steps = [
-        *(Step("definition", f"{latex(used.entry)} = {latex(used.value)}") for used in in_order(output)),
+        *(DerivationStep("definition", f"{latex(used.entry)} = {latex(used.value)}") for used in in_order(output)),
         *rules,
-        Step("differentiate", f"{name} = {latex(differentiated)}"),
+        DerivationStep("differentiate", f"{name} = {latex(differentiated)}"),
     ]
     if value != differentiated:
-        steps.append(Step("contract the deltas", f"{name} = {latex(value)}"))
+        steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
     return Derivation(total, entry, name, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
 
 
@@ -187,6 +187,11 @@ def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:
         return (
             value.func(*(_write_out(part, numbers) for part in value.args)) if value.args else numbers.get(value, value)
         )
+    return _written_out_entry(value, numbers)
+
+
+def _written_out_entry(value: Indexed, numbers: dict[Symbol, int]) -> Expr:
+    """Return an entry with numbers for its indices: 0 outside of its array."""
     base, where = value.base.xreplace(numbers), [_write_out(index, numbers) for index in value.indices]
     for axis, index in enumerate(where):
         inside = range(base.shape[axis])

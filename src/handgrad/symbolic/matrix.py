@@ -23,15 +23,15 @@ def matrix_form(definition: Definition) -> str | None:
         return None
     if indices and _is_entrywise(value, indices):
         return entrywise(value, indices)
-    row, column = (*indices, None, None)[:2]
+    row, column = _ends(indices)
     for blocks in (_each_factor, _grouped_by_place):
         readings = [_read(term, row, column, blocks) for term in terms(value)]
-        found = [reading for reading in readings if reading]
-        entries = (reading.scalar * reading.entry(row, column) for reading in found)
-        if len(found) == len(readings) and canonical(Add(*entries)) == canonical(value):
+        complete = [reading for reading in readings if reading]
+        entries = (reading.scalar * reading.entry(row, column) for reading in complete)
+        if len(complete) == len(readings) and canonical(Add(*entries)) == canonical(value):
             # Plain products first, those with ones last; the order is the same in every run.
-            found.sort(key=lambda reading: (reading.has_ones, len(reading.latex), reading.latex))
-            return joined([scaled(reading.scalar, reading.latex) for reading in found])
+            complete.sort(key=lambda reading: (reading.has_ones, len(reading.latex), reading.latex))
+            return joined([scaled(reading.scalar, reading.latex) for reading in complete])
     return None
 
 
@@ -45,16 +45,16 @@ class _Block:
 
     @property
     def latex(self) -> str:
-        if isinstance(self.value, Indexed):
-            indices = tuple(index for index in (self.left, self.right) if index is not None)
-            turned = self.value.indices != indices if len(indices) == 2 else self.left is None
-            return str(latex(self.value.base.label)) + "^{\\mathsf{T}}" * turned
-        if self.value == 1:
-            return "\\mathbf{1}" + "^{\\mathsf{T}}" * (self.left is None)
         indices = tuple(index for index in (self.left, self.right) if index is not None)
-        return f"\\left({entrywise(self.value, indices)}\\right)" + "^{\\mathsf{T}}" * (self.left is None)
+        is_row = self.left is None
+        if isinstance(self.value, Indexed):
+            is_transposed = self.value.indices != indices if len(indices) == 2 else is_row
+            return _transposed_if(is_transposed, str(latex(self.value.base.label)))
+        if self.value == 1:
+            return _transposed_if(is_row, "\\mathbf{1}")
+        return _transposed_if(is_row, f"\\left({entrywise(self.value, indices)}\\right)")
 
-    def turned(self) -> "_Block":
+    def transposed(self) -> "_Block":
         return _Block(self.value, self.right, self.left)
 
     def entry(self, row: Idx | None, column: Idx | None) -> Expr:
@@ -96,34 +96,54 @@ def _read(term: Term, row: Idx | None, column: Idx | None, blocks: Callable[...,
     """Follow the indices from row to column through the factors; None if that does not use each factor once."""
     scalar = Mul(*(factor for factor in term.factors if not factor.has(Indexed)))
     rest = blocks([factor for factor in term.factors if factor.has(Indexed)])
+    if not rest or free_indices(scalar) or not all(map(_is_matrix, rest)):
+        return None
     ends = [end for block in rest for end in (block.left, block.right)]
-    if not all(end is None or isinstance(end, Idx) for end in ends):
-        return None
-    if not rest or free_indices(scalar) or any(len(free_indices(block.value)) > 2 for block in rest):
-        return None
     trace = row is column is None and all(end is not None and ends.count(end) == 2 for end in ends)
-    start = at = rest[0].left if trace else row
+    start, stop = (rest[0].left,) * 2 if trace else (row, column)
+    chain = _followed(rest, start, stop)
+    return _Reading(scalar, chain, trace) if chain else None
+
+
+def _is_matrix(block: _Block) -> bool:
+    """Say whether a block has plain indices at its ends and depends on no third."""
+    plain = all(end is None or isinstance(end, Idx) for end in (block.left, block.right))
+    return plain and len(free_indices(block.value)) <= 2
+
+
+def _followed(blocks: list[_Block], start: Idx | None, stop: Idx | None) -> tuple[_Block, ...]:
+    """Chain the blocks from one index to another, with blocks of ones between; nothing if they make no chain."""
+    at, rest = start, [*blocks]
     chain: list[_Block] = []
     while rest:
         following = next((block for block in rest if at in (block.left, block.right)), None)
         if following:
             rest.remove(following)
-            chain.append(following if following.left == at else following.turned())
+            chain.append(following if following.left == at else following.transposed())
         elif chain and chain[-1].value == 1:
-            return None
+            return ()
         else:
             # No factor starts here: a sum over this axis, or a repetition along it, is a product with ones.
             chain.append(_Block(S.One, at, None if at is not None else rest[0].left))
         at = chain[-1].right
-    stop = start if trace else column
     if at != stop:
         # At most one end of a block of ones is an index: it is a column or a row, never a whole matrix.
         chain += [_Block(S.One, left, right) for left, right in ((at, None), (None, stop)) if left != right]
-    return _Reading(scalar, tuple(chain), trace)
+    return tuple(chain)
+
+
+def _ends(indices: tuple[Idx, ...]) -> tuple[Idx | None, Idx | None]:
+    """Return the indices of row and column; None for an axis that there is not."""
+    row, column = (*indices, None, None)[:2]
+    return row, column
+
+
+def _transposed_if(is_transposed: bool, formula: str) -> str:
+    return f"{formula}^{{\\mathsf{{T}}}}" if is_transposed else formula
 
 
 def _each_factor(factors: list[Expr]) -> list[_Block]:
-    return [_Block(factor, *(*factor.indices, None)[:2]) for factor in factors if isinstance(factor, Indexed)]
+    return [_Block(factor, *_ends(factor.indices)) for factor in factors if isinstance(factor, Indexed)]
 
 
 def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
@@ -137,7 +157,7 @@ def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
         if len(group) == 1 and isinstance(value, Indexed):
             blocks += _each_factor(group)
         elif _is_entrywise(value, indices):
-            blocks.append(_Block(value, *(*indices, None)[:2]))
+            blocks.append(_Block(value, *_ends(indices)))
         else:
             return []
     return blocks

@@ -1,4 +1,4 @@
-"""Index notation to torch: one readable line of code per formula, an einsum for a contraction, never a loop."""
+"""Translation of index notation to torch: one line of code per formula, an einsum for a contraction, no loops."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ _FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "ta
 
 @dataclass(frozen=True)
 class TorchFunction:
-    """A formula as a torch function: of its arrays by name, and of the sizes that no array tells."""
+    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape."""
 
     source: str
     arrays: dict[str, tuple[Expr, ...]]
@@ -81,33 +81,44 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     import torch
 
     steps = in_order(definition)
-    entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
-    given = [entry.base for entry in entries if definition_of(entry) is None]
-    arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in given}
+    bases, numbers = _given(steps)
+    _require_python_names(bases, numbers, functions)
+    arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
+    arrays |= {number.name: () for number in numbers}
+    real = [base.label.name for base in bases if not base.label.is_integer] + [number.name for number in numbers]
     symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
-    arrays |= {s.name: () for s in sorted(symbols, key=str) if not s.is_integer and s.name not in arrays}
-    real = [base.label.name for base in given if not base.label.is_integer]
-    real += [name for name, shape in arrays.items() if not shape]
-    blank = {entry: Dummy() for entry in entries}
-    bare = {symbol for step in steps for symbol in step.value.xreplace(blank).atoms(Symbol)}
-    _require_names(given, {s for s in bare if not s.is_integer and not isinstance(s, Dummy)}, functions)
     taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
     coder = _Coder(next(iter(real), None), taken, _FUNCTIONS | {name: name for name in functions})
-    codes = [coder.definition(step) for step in steps]
-    lines = []
-    for name, shape in arrays.items():
-        if coder.sizes & {*shape}:
-            names = [str(extent) if extent in coder.sizes else "_" for extent in shape]
-            lines.append(f"{', '.join(names)}{',' * (len(shape) == 1)} = {name}.shape")
-            coder.sizes -= {*shape}
-    sizes = tuple(sorted(map(str, coder.sizes)))
-    lines += [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes[:-1], strict=True)]
-    body = "\n    ".join([*lines, f"return {codes[-1]}"])
+    *codes, value = [coder.definition(step) for step in steps]
+    assigned = [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes, strict=True)]
+    unpacked, sizes = _unpacked(coder.sizes, arrays)
+    body = "\n    ".join([*unpacked, *assigned, f"return {value}"])
     source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
     namespace: dict[str, Any] = {"torch": torch, "math": math, **functions}
     exec(source, namespace)
     shape = tuple(map(size, definition.indices))
     return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
+
+
+def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
+    """Return the arrays and the real numbers that definitions are made of and that are not defined themselves."""
+    entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
+    bases = dict.fromkeys(entry.base for entry in entries if definition_of(entry) is None)
+    without_entries = {entry: Dummy() for entry in entries}
+    symbols = {symbol for step in steps for symbol in step.value.xreplace(without_entries).atoms(Symbol)}
+    numbers = (symbol for symbol in symbols if not symbol.is_integer and not isinstance(symbol, Dummy))
+    return [*bases], sorted(numbers, key=str)
+
+
+def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tuple[list[str], tuple[str, ...]]:
+    """Return code that reads sizes off the shapes of arrays, and the names of the sizes that no shape tells."""
+    lines = []
+    for name, shape in arrays.items():
+        if sizes & {*shape}:
+            names = [str(extent) if extent in sizes else "_" for extent in shape]
+            lines.append(f"{', '.join(names)}{',' if len(shape) == 1 else ''} = {name}.shape")
+            sizes = sizes - {*shape}
+    return lines, tuple(sorted(map(str, sizes)))
 
 
 class _Coder:
@@ -161,16 +172,20 @@ class _Coder:
         """Return a sum, an entry, a delta, an index or a defined number as a symbol, times the numbers in it."""
         if isinstance(part, Name):
             return Symbol(self.names[part], real=True)
-        factors = Mul.make_args(part.function) if isinstance(part, Sum) else [part]
-        if isinstance(part, Sum) and any(map(_is_spread, factors)):
-            terms = Add.make_args(sympy.expand(part.function))
-            if len(terms) > 1:
-                return Add(
-                    *(self.part(Sum(term, *(index for index, *_ in part.limits)), order, axes) for term in terms)
-                )
-        summed = [index for index, *_ in part.limits] if isinstance(part, Sum) else []
+        return self.sum(part, order, axes) if isinstance(part, Sum) else self.product([part], order, axes)
+
+    def sum(self, part: Sum, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
+        """Return a sum as a symbol times numbers, or as several if a term alone has fewer axes."""
+        factors, summed = Mul.make_args(part.function), [index for index, *_ in part.limits]
+        terms = Add.make_args(sympy.expand(part.function)) if any(map(_is_spread, factors)) else ()
+        if len(terms) > 1:
+            return Add(*(self.part(Sum(term, *summed), order, axes) for term in terms))
+        repeats = [size(index) for index in summed if index not in free_indices(part.function)]
+        return Mul(*repeats, self.product(factors, order, axes))
+
+    def product(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
+        """Return a product, summed over all indices not in `order`, as a symbol times numbers."""
         numbers = [self.number(factor) for factor in factors if not free_indices(factor)]
-        numbers += [size(index) for index in summed if index not in free_indices(part.function)]
         arrays = _with_brackets_inside([factor for factor in factors if free_indices(factor)])
         return Mul(*numbers, self.symbol(arrays, order, axes)) if arrays else Mul(*numbers)
 
@@ -184,25 +199,16 @@ class _Coder:
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
-        factors = [part for factor in factors for part in _with_plain_indices(factor)]
+        factors = reading_order([part for factor in factors for part in _with_plain_indices(factor)])
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
         inner = order + tuple(sorted(free.difference(order), key=str))
-        ordered = reading_order(factors)
-        operands = [self.operand(factor, inner) for factor in ordered]
-        text, given = operands[0]
-        if len(operands) == 1 and given == axes:
-            return text, axes
-        if len(operands) == 1 and len({*given}) == len(given) and tuple(i for i in given if i in axes) == axes:
-            places = [str(place) for place, index in enumerate(given) if index not in axes]
-            where = places[0] if len(places) == 1 else f"({', '.join(places)})"
-            return f"{text}.sum({where if axes else ''})", axes
-        whole = [isinstance(factor, (Idx, Indexed)) and factor.is_integer for factor in ordered]
+        operands = [self.operand(factor, inner) for factor in factors]
+        if len(operands) == 1 and (code := _summed(*operands[0], axes)):
+            return code, axes
+        whole = [isinstance(factor, (Idx, Indexed)) and factor.is_integer for factor in factors]
         operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
-        letters = _letters(index for _, operand in operands for index in operand)
-        terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
-        output = "".join(letters[index] for index in axes)
-        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})', axes
+        return _einsum(operands, axes), axes
 
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
@@ -229,7 +235,7 @@ class _Coder:
         return (code if factor.is_Function else f"({code})"), axes
 
 
-def _require_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: Mapping[str, Any]) -> None:
+def _require_python_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: Mapping[str, Any]) -> None:
     """Raise ValueError if two things have one name, or a name is none in Python."""
     names = [base.label.name for base in dict.fromkeys(bases)] + [number.name for number in numbers] + [*functions]
     names += {symbol.name for base in bases for extent in base.shape for symbol in extent.free_symbols}
@@ -248,7 +254,7 @@ def _is_spread(factor: Expr) -> bool:
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
-    """Multiply brackets into factors that may be infinite where they are 0: `torch.where` chooses, no product does."""
+    """Multiply brackets into factors that may be infinite where they are 0, so that `torch.where` leaves those out."""
     brackets = [factor for factor in factors if isinstance(factor, Iverson)]
     unsafe = [factor for factor in factors if not isinstance(factor, (Iverson, Indexed, KroneckerDelta, Idx))]
     if not brackets or not unsafe:
@@ -355,6 +361,25 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
             raise ValueError(f"{value}: there is no case for the rest; end with (…, True)")
         rest = self._print(Piecewise(*others)) if len(others) > 1 else self._print(others[0][0])
         return f"torch.where({self._print(condition)}, {self.tensor(branch)}, {rest})"
+
+
+def _summed(text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
+    """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
+    if axes == remaining:
+        return text
+    is_diagonal = len({*axes}) < len(axes)
+    if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
+        return None
+    places = [str(place) for place, index in enumerate(axes) if index not in remaining]
+    where = places[0] if len(places) == 1 else f"({', '.join(places)})"
+    return f"{text}.sum({where if remaining else ''})"
+
+
+def _einsum(operands: Sequence[tuple[str, tuple[Idx, ...]]], axes: tuple[Idx, ...]) -> str:
+    letters = _letters(index for _, operand in operands for index in operand)
+    terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
+    output = "".join(letters[index] for index in axes)
+    return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
 
 
 def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
