@@ -177,6 +177,17 @@ def test_each_post_shows_its_card(source):
     assert "\nimage: card.png\n" in source.read_text(encoding="utf-8").split("---\n")[1]
 
 
+@pytest.mark.parametrize("source", sorted(ROOT.glob("posts/*/index.qmd")), ids=lambda source: source.parent.name)
+def test_each_description_of_a_figure_is_on_one_line(source):
+    text = source.read_text(encoding="utf-8")  # Quarto spills the rest of a longer one onto the page
+    assert re.findall(r"^#\| fig-alt: *[>|].*|^#\| fig-alt:.*\n#\|  .*", text, re.M) == []
+
+
+def test_each_post_of_a_listing_has_a_date_of_its_own():
+    dates = [re.search(r"^date: (.*)", post.read_text(), re.M)[1] for post in ROOT.glob("posts/*/index.qmd")]
+    assert len({*dates}) == len(dates)  # Quarto and we order those of one day differently
+
+
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))
 STEPS = WORKFLOW["jobs"]["build"]["steps"]
 
