@@ -188,13 +188,44 @@ def test_each_post_of_a_listing_has_a_date_of_its_own():
     assert len({*dates}) == len(dates)  # Quarto and we order those of one day differently
 
 
-WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))
-STEPS = WORKFLOW["jobs"]["build"]["steps"]
+FILES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").iterdir()}
+SITE, DEEP = (yaml.load(FILES[name], yaml.BaseLoader) for name in ("site", "deep"))
+STEPS = SITE["jobs"]["build"]["steps"]
+
+
+def action(step):
+    return step.get("uses", "").partition("@")[0]
+
+
+def test_each_action_of_the_workflows_is_one_commit_with_its_version():
+    used = [line.partition("uses: ")[2] for text in FILES.values() for line in text.splitlines() if "uses:" in line]
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+    assert len({each.partition("@")[0] for each in used}) == len({*used})  # the same one in each workflow
 
 
 def test_the_workflow_has_quarto_when_the_tests_compare_its_pages():
-    done = [step.get("uses", "").partition("@")[0] or step["run"] for step in STEPS]
-    assert done.index("quarto-dev/quarto-actions/setup") < done.index("make test") < done.index("quarto render")
+    done = [action(step) or step["run"] for step in STEPS]
+    assert done.index("quarto-dev/quarto-actions/setup") < done.index("make test")
+
+
+def test_what_is_published_is_what_make_site_made():
+    *before, made, uploaded = STEPS
+    assert (made, action(uploaded), uploaded["with"]) == (
+        {"run": "make site"},
+        "actions/upload-pages-artifact",
+        {"path": "_site"},
+    )
+    assert not [step for step in before if re.search("quarto render|_site", step.get("run", ""))]
+    (published,) = SITE["jobs"]["publish"]["steps"]
+    assert (action(published), SITE["jobs"]["publish"]["needs"]) == ("actions/deploy-pages", "build")
+
+
+def test_each_week_everything_is_tested_and_a_release_built():
+    steps = DEEP["jobs"]["test"]["steps"]
+    assert DEEP["on"].keys() == {"schedule", "workflow_dispatch"}
+    assert re.fullmatch(r"\d+ \d+ \* \* \d", DEEP["on"]["schedule"][0]["cron"])
+    assert steps[:-2] == STEPS[: len(steps) - 2]
+    assert [step["run"] for step in steps[-2:]] == ["make test-deep", "make dist"]
 
 
 def test_the_workflow_puts_the_address_of_the_published_site_into_the_settings(tmp_path):
