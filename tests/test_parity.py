@@ -202,10 +202,12 @@ def of_quarto(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(site=folder / "_site", log=ran.stderr)
 
 
+@pytest.mark.slow
 def test_quarto_has_nothing_to_complain_of(of_quarto: SimpleNamespace) -> None:
     assert complaints(of_quarto.log) == []
 
 
+@pytest.mark.slow
 def test_quarto_makes_the_same_of_every_page(of_quarto: SimpleNamespace, site: Path) -> None:
     assert names(of_quarto.site) == names(site)
     said = []
