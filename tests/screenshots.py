@@ -2,9 +2,11 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from conftest import CHROMIUM, ROOT, chromium, serving
+from playwright.sync_api import Page
 
 SITE, FOLDER = ROOT / "_site", ROOT / "screenshots"
 WIDTHS = {"wide": 1280, "narrow": 390}
@@ -19,7 +21,7 @@ DENSEST = """() => {
 }"""
 
 
-def shoot(page, address, name, label):
+def shoot(page: Page, address: str, name: str, label: str) -> Iterator[str]:
     """Take a page's top and its stretch of most equations; return the files."""
     page.goto(f"{address}{name}index.html")
     page.evaluate("document.fonts.ready")
@@ -34,13 +36,13 @@ def shoot(page, address, name, label):
             yield file
 
 
-def main():
+def main() -> None:
     if not CHROMIUM:
         sys.exit("screenshots: no chromium on the PATH; install it (on Debian: apt install chromium)")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     names = ["", *(f"posts/{page.parent.name}/" for page in sorted(SITE.glob("posts/*/index.html")))]
-    files = []
+    files: list[str] = []
     with serving(SITE) as address, chromium() as browser:
         for scheme in ("light", "dark"):
             for label, width in WIDTHS.items():

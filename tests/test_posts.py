@@ -32,7 +32,8 @@ def test_cells_are_short_and_narrow(post: Path) -> None:
     for cell in CELL.findall(post.read_text()):
         lines = cell.splitlines()
         assert len(lines) < 25, cell
-        assert max(map(len, lines)) <= 78, cell
+        shown = [line for line in lines if not line.startswith("#| fig-alt:")]  # of one line, which Quarto needs
+        assert max(map(len, shown)) <= 78, cell
 
 
 def digest(folder: Path) -> dict[Path, bytes]:

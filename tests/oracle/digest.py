@@ -5,7 +5,9 @@ The digests of the sample were made with this from the pages of Quarto 1.9.38. u
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lxml import html
 
@@ -17,7 +19,7 @@ DIVS = {"callout", "panel-tabset", "theorem", "proof", "cell", "cell-output", "c
 DIVS |= {"csl-entry", "quarto-float", "tab-pane"}
 
 
-def text(node):
+def text(node: Any) -> str:
     node = html.fromstring(html.tostring(node, with_tail=False))
     for drop in node.xpath(".//script|.//style|.//annotation|.//button"):
         drop.drop_tree()
@@ -26,22 +28,21 @@ def text(node):
     return re.sub(r"\S*ipykernel_\d+/\d+\.py|\bcell\.py(?=:\d)", "CELL", flat)
 
 
-def classes(node):
+def classes(node: Any) -> set[str]:
     return set((node.get("class") or "").split())
 
 
-def walk(node, lines, depth=0):
+def walk(node: Any, lines: list[str], depth: int = 0) -> None:
     tag, found, name = node.tag, classes(node), node.get("id") or ""
     if not isinstance(tag, str) or tag in ("script", "style", "button"):
         return
 
-    def put(kind, words=""):
+    def put(kind: str, words: str = "") -> None:
         lines.append(f"{'  ' * depth}{kind} | {'' if COUNTED.fullmatch(name) else name} | {words}")
 
-    def within(*but):
+    def within() -> None:
         for child in node:
-            if child.tag not in but:
-                walk(child, lines, depth + 1)
+            walk(child, lines, depth + 1)
 
     if re.fullmatch(r"h[1-6]|blockquote|math", tag) or (tag == "span" and "math" in found):
         put({"blockquote": "quote", "span": "math"}.get(tag, tag), text(node))
@@ -72,8 +73,8 @@ def walk(node, lines, depth=0):
         if "csl-entry" not in found:
             within()
     elif "callout-title-container" in found:
-        shown, hidden = text(node), " ".join(map(text, node.xpath(".//span[contains(@class,'screen-reader-only')]")))
-        put("callout-title", shown.removeprefix(hidden).strip() or shown)
+        title, hidden = text(node), " ".join(map(text, node.xpath(".//span[contains(@class,'screen-reader-only')]")))
+        put("callout-title", title.removeprefix(hidden).strip() or title)
     elif tag == "details":
         put("details")
         within()
@@ -84,9 +85,9 @@ def walk(node, lines, depth=0):
             walk(child, lines, depth)
 
 
-def digest(path, without=()):
+def digest(path: Path, without: Iterable[str] = ()) -> list[str]:
     """Return the lines of a page, the last of them its contents, without the elements that XPaths name."""
-    page, lines = html.parse(str(path)).getroot(), []
+    page, lines = html.parse(str(path)).getroot(), list[str]()
     for left_out in (element for each in without for element in page.xpath(each)):
         left_out.drop_tree()
     main = page.xpath("//main") or page.xpath("//body")
