@@ -193,6 +193,11 @@ def test_each_post_of_a_listing_has_a_date_of_its_own() -> None:
     assert len({*dates}) == len(dates)  # Quarto and we order those of one day differently
 
 
+def test_the_author_is_a_family_name() -> None:
+    settings = yaml.safe_load((ROOT / "posts/_metadata.yml").read_text(encoding="utf-8"))
+    assert settings["author"] == {"name": {"family": "handgrad"}}  # of one word alone Quarto makes ', handgrad'
+
+
 FILES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").iterdir()}
 SITE, DEEP = (yaml.load(FILES[name], yaml.BaseLoader) for name in ("site", "deep"))
 STEPS = SITE["jobs"]["build"]["steps"]
