@@ -30,6 +30,7 @@ PROSE = re.compile(
 )
 VALUE = re.compile(r"""(\s(?:href|src|srcset|poster|on\w+)\s*=\s*)(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 INLINE_BLOCK = re.compile(r"<(?:script|style)\b", re.I)
+ALIGNED = re.compile(r"^[ ]*(?:-{2,}(?:[ ]+-+)*|\+[-=:+]+\+)[ ]*$", re.M)
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 HEADING = re.compile(r"(#{1,6}[ \t].*?)[ \t]*(?:\{([^{}]*)\})?[ \t]*$")
 DIV = re.compile(r"(\s*:{3,}[ \t]*)(?:\{([^{}]*)\}|([^\s{}:]+))([ \t]*:*[ \t]*)$")
@@ -97,7 +98,9 @@ def _titled(line: str, number: int) -> str:
 
 
 def _prose(text: str, first: int) -> str:
-    """Return a paragraph with marks."""
+    """Return a paragraph with marks; a table whose columns are where its characters are has none."""
+    if ALIGNED.search(text):
+        return text
 
     def found(match: re.Match[str]) -> str:
         start = first + text.count("\n", 0, match.start())

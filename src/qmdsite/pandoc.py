@@ -124,9 +124,9 @@ def _problems(said: str, text: str, status: int) -> Iterable[tuple[int, str] | P
     for place, words in _tabbed(said, "PROBLEM"):
         at, _, further = place.partition("+")
         yield sum(marks.numbers(at)[:1]) + int(further or 0), words
-    for message in re.findall(
-        r"^\[WARNING\] (?!Duplicate identifier)(.*(?:\n(?!PROBLEM|USES|\[).*)*)", said, flags=re.M
-    ):
+    # The filters tell of labels that are used twice, and where.
+    warning = r"^\[WARNING\] (?!Duplicate identifier)(.*(?:\n(?!PROBLEM|USES|\[).*)*)"
+    for message in re.findall(warning, said, flags=re.M):
         yield from _warning(message, text)
     if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", said):
         yield Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}")
