@@ -127,22 +127,14 @@ local function Image(image)
   return image
 end
 
--- Where no row is longer than 72 characters, the columns of a table with | are as wide as what stands in them: marks made
--- a row longer. Tables of other kinds have none.
+-- Columns have widths only where a row of the source is long; here it is a mark that made it so.
+local NARROW = "\u{104D0}"
 local function Table(tab)
   visit "table"(tab)
-  local longest, marks = 0, false
-  local function measure(row)
-    local text = ""
-    for _, cell in ipairs(row.cells) do text = text .. pandoc.utils.stringify(cell.contents) end
-    longest, marks = math.max(longest, utf8.len(unmarked(text))), marks or mark_in(text)
-  end
-  for _, row in ipairs(tab.head.rows) do measure(row) end
-  for _, body in ipairs(tab.bodies) do
-    for _, row in ipairs(body.body) do measure(row) end
-  end
-  if marks and longest <= 72 then
-    for i, spec in ipairs(tab.colspecs) do tab.colspecs[i] = { spec[1] } end
+  local head = tab.head.rows[1]
+  local last = head and head.cells[#head.cells]
+  if last and pandoc.utils.stringify(last.contents):find(NARROW, 1, true) then
+    tab.colspecs = tab.colspecs:map(function(spec) return { spec[1] } end)
   end
   return tab
 end

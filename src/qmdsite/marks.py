@@ -30,6 +30,9 @@ PROSE = re.compile(
 )
 VALUE = re.compile(r"""(\s(?:href|src|srcset|poster|on\w+)\s*=\s*)(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 INLINE_BLOCK = re.compile(r"<(?:script|style)\b", re.I)
+# A table with | gives its columns widths if a line of it is longer than this; the letter says that it is not.
+COLUMNS, NARROW = 72, "\U000104d0"
+PIPES = re.compile(r".*\|.*\n[ ]*\|?[ ]*:?-+:?[ ]*(\|[ ]*:?-+:?[ ]*)*\|?[ ]*\n")
 ALIGNED = re.compile(r"^[ ]*(?:-{2,}(?:[ ]+-+)*|\+[-=:+]+\+)[ ]*$", re.M)
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 HEADING = re.compile(r"(#{1,6}[ \t].*?)[ \t]*(?:\{([^{}]*)\})?[ \t]*$")
@@ -43,7 +46,7 @@ def mark(number: int) -> str:
 
 def clean(text: str) -> str:
     """Return text without marks."""
-    return re.sub(f"{ATTRIBUTE}|{MARK}", "", text)
+    return re.sub(f"{ATTRIBUTE}|{MARK}| ?{NARROW}", "", text)
 
 
 def numbers(text: str) -> list[int]:
@@ -113,7 +116,16 @@ def _prose(text: str, first: int) -> str:
         at = mark(first + text.count("\n", 0, match.end()))
         return f"{match[0]} data-at={at}" if match["attributes"] else match[0] + at
 
-    return PROSE.sub(found, text)
+    return _narrow(text, PROSE.sub(found, text))
+
+
+def _narrow(text: str, marked: str) -> str:
+    """Return a table with marks so that its columns have widths only if they had without."""
+    lengths = [max(map(len, each.split("\n"))) for each in (text, marked)]
+    if not PIPES.match(text) or not lengths[0] <= COLUMNS < lengths[1]:
+        return marked
+    head, _, rows = marked.partition("\n")
+    return re.sub(r"\s*(\|?)\s*$", rf" {NARROW} \1", head) + "\n" + rows
 
 
 def html(text: str, first: int) -> str:
