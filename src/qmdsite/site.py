@@ -41,50 +41,63 @@ def open_project(root: Path) -> Project:
 def render(root: Path, only: str = "") -> None:
     """Render the project in the folder `root`; the old site stands until the new one is complete.
 
-    `only` is a page or a folder of pages: where there is a site already, the others are left as they are.
+    `only` is a page or a folder of pages: where there is a site already, it is rendered with what lists it, and with
+    what the site lacks; all else is left as it is.
     """
     started, project = time.time(), open_project(root)
     with locked(project) as (new, sockets):
-        run_scripts(project, "pre-render", new, {"INPUT": page_names(project)[0]})
+        old = read(project.output) if only and project.output.is_dir() else {}
+        inputs = [name for name in page_names(project)[0] if not old or is_within(name, only)]
+        run_scripts(project, "pre-render", new, {"INPUT": inputs}, whole=not old)
         project, problems = read_pages(project)
         judge(problems or check_pages(project))
-        build = Build(project, new, sockets, only)
+        build = Build(project, new, sockets, only, old)
         files = build.pages()
         files, followed = build.finished(files)
         write(new, files)
         exchange(project, new)
         build.prune()
-    listed = project.work / "links.txt"
-    listed.write_text("".join(f"{link}\t{' '.join(sorted(on))}\n" for link, on in sorted(followed.elsewhere.items())))
-    count = f"{len(followed.elsewhere)} link{'s' * (len(followed.elsewhere) != 1)}"
-    print(f"{count} to other sites, listed in {listed.relative_to(project.root)}", flush=True)
+    if not old:
+        list_links(project, followed.elsewhere)
     ran, seconds = len(build.stale), time.time() - started
     print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
+
+
+def is_within(path: str, only: str) -> bool:
+    """Return whether a page is the one that is named, or in the folder that is."""
+    return not only or path == only or path.startswith(f"{only}/")
+
+
+def list_links(project: Project, elsewhere: dict[str, set[str]]) -> None:
+    """Write down which pages link to which other sites."""
+    listed = project.work / "links.txt"
+    listed.write_text("".join(f"{link}\t{' '.join(sorted(on))}\n" for link, on in sorted(elsewhere.items())))
+    count = f"{len(elsewhere)} link{'s' * (len(elsewhere) != 1)}"
+    print(f"{count} to other sites, listed in {listed.relative_to(project.root)}", flush=True)
 
 
 class Build:
     """One render, from pages that are read to the files of the site."""
 
-    def __init__(self, project: Project, new: Path, sockets: Path, only: str) -> None:
-        """Choose the pages to render, and look which results of earlier runs still hold."""
-        self.project, self.new = project, new
+    def __init__(self, project: Project, new: Path, sockets: Path, only: str, old: dict[str, bytes]) -> None:
+        """Choose the pages to render, and look which results of earlier runs still hold; `old` are files to keep."""
+        self.project, self.new, self.old = project, new, old
         self.runs, self.htmls = Cache(project.work / "runs"), Cache(project.work / "html")
         self.executor = Executor(project.root, project.output, sockets, self.runs)
         self.kept = {page.path: self.executor.kept(page) for page in project.pages.values()}
-        self.old = read(project.output) if only and project.output.is_dir() else {}
-        self.chosen = self._chosen(only) if self.old else list(project.pages.values())
+        self.chosen = self._chosen(only)
         self.stale = [page for page in self.chosen if self.kept[page.path] is None]
         self.own = own_classes(project)
         self.articles: dict[str, Article] = {}
 
     def _chosen(self, only: str) -> list[Page]:
-        """Return the pages that are named, and those that list them."""
+        """Return the pages that are named, those that list them, and those that the site lacks."""
         pages = self.project.pages
-        named = [page for path, page in pages.items() if path == only or path.startswith(f"{only}/")]
+        named = [page for path, page in pages.items() if is_within(path, only)]
         if not named:
             raise BadInput([Problem(only, 1, "there is no such page in the project, and no page in such a folder")])
         lists = [pages[path] for path, listed in self.project.listings.items() if any(page in listed for page in named)]
-        return [page for page in pages.values() if page in named or page in lists]
+        return [page for page in pages.values() if page in [*named, *lists] or out(page.path) not in self.old]
 
     def pages(self) -> dict[str, bytes]:
         """Return the pages and the files beside them; pages run at the same time."""
@@ -157,14 +170,18 @@ class Build:
     def finished(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return all files of the site, and what became of its links."""
         project, made = self.project, list(files)
-        files = {**self.old, **files}
         moved, problems = redirects(project)
         named = named_files(project, files)
         judge([*problems, *named.problems])
-        files |= named.added | moved | self._assets(files)
-        if texts(project.options.get("post-render")):
-            # What pages show is there for the scripts; only what they leave is judged.
+        files |= named.added | moved
+        scripts = texts(project.options.get("post-render"))
+        if scripts or self.old:
+            # What pages show is there for the scripts, and not the old site's; only what scripts leave is judged.
             files |= self._followed(files).added
+        kept = {name: data for name, data in self.old.items() if not name.startswith("pagefind/")}
+        files = {**kept, **files}
+        files |= self._assets(files)
+        if scripts:
             files = self._post_render(files, made)
         files |= publish(project, files, self.htmls) | feeds(project, files)
         followed = self._followed(files)
