@@ -62,7 +62,7 @@ def four(project: Project) -> Project:
 
 
 @pytest.fixture
-def site(four: Project) -> Project:
+def small(four: Project) -> Project:
     """The project with its site."""
     ran = four.render()
     assert (ran.status, ran.err) == (0, "")
@@ -85,48 +85,48 @@ def edit(project: Project) -> None:
 
 
 @pytest.mark.parametrize("path", ["posts/one", "posts/one/", "posts/one/index.qmd"])
-def test_a_page_and_what_lists_it_are_new_and_the_rest_is_byte_for_byte_as_it_was(site: Project, path: str) -> None:
-    before = site.site()
-    edit(site)
-    ran = render(site.root / path)
+def test_a_page_and_what_lists_it_are_new_and_the_rest_is_byte_for_byte_as_it_was(small: Project, path: str) -> None:
+    before = small.site()
+    edit(small)
+    ran = render(small.root / path)
     assert (ran.status, ran.err) == (0, "")
     assert "_site: 2 pages" in ran.out
-    assert changed(before, site.site()) == {
+    assert changed(before, small.site()) == {
         "index.html", "llms.txt",
         "posts/one/index.html", "posts/one/index.llms.md", "posts/one/dot.svg",
     }  # fmt: skip
-    assert "other words of one" in site.html("posts/one/index")
-    assert "New one" in site.html("index")
+    assert "other words of one" in small.html("posts/one/index")
+    assert "New one" in small.html("index")
 
 
-def test_a_folder_is_all_pages_in_it(site: Project) -> None:
-    edit(site)
-    assert "_site: 3 pages" in render(site.root / "posts").out
-    assert "other words of two" in site.html("posts/two/index")
-    assert "other words" not in site.html("about")
+def test_a_folder_is_all_pages_in_it(small: Project) -> None:
+    edit(small)
+    assert "_site: 3 pages" in render(small.root / "posts").out
+    assert "other words of two" in small.html("posts/two/index")
+    assert "other words" not in small.html("about")
 
 
-def test_the_whole_render_afterwards_gives_what_it_gives_from_nothing(site: Project, tmp_path: Path) -> None:
-    edit(site)
-    assert render(site.root / "posts/one").status == 0
-    assert site.render().status == 0
-    fresh = site.copy(tmp_path / "fresh")
+def test_the_whole_render_afterwards_gives_what_it_gives_from_nothing(small: Project, tmp_path: Path) -> None:
+    edit(small)
+    assert render(small.root / "posts/one").status == 0
+    assert small.render().status == 0
+    fresh = small.copy(tmp_path / "fresh")
     shutil.rmtree(fresh.root / "_site")
     assert fresh.render().status == 0
-    assert site.site() == fresh.site()
+    assert small.site() == fresh.site()
 
 
-def test_after_an_edit_of_one_page_its_render_gives_the_site_that_a_whole_one_gives(site: Project) -> None:
-    site.write("posts/one/index.qmd", POST.format("One", "$\\aleph$ and other words"))
-    assert render(site.root / "posts/one").status == 0
-    alone = site.site()
-    assert site.render().status == 0
-    assert site.site() == alone
+def test_after_an_edit_of_one_page_its_render_gives_the_site_that_a_whole_one_gives(small: Project) -> None:
+    small.write("posts/one/index.qmd", POST.format("One", "$\\aleph$ and other words"))
+    assert render(small.root / "posts/one").status == 0
+    alone = small.site()
+    assert small.render().status == 0
+    assert small.site() == alone
 
 
-def test_scripts_are_told_of_the_pages_that_are_rendered(site: Project) -> None:
-    assert render(site.root / "posts/one").status == 0
-    before, after = told(site)
+def test_scripts_are_told_of_the_pages_that_are_rendered(small: Project) -> None:
+    assert render(small.root / "posts/one").status == 0
+    before, after = told(small)
     assert before["RENDER_ALL"] == after["RENDER_ALL"] == [""]
     assert before["INPUT_FILES"] == ["posts/one/index.qmd"]
     assert [name.rpartition("/site/")[2] for name in after["OUTPUT_FILES"]] == ["index.html", "posts/one/index.html"]
@@ -139,12 +139,12 @@ def test_without_a_site_all_is_rendered(four: Project) -> None:
     assert len(before["INPUT_FILES"]) == len(after["OUTPUT_FILES"]) == 5
 
 
-def test_what_the_site_lacks_comes_along(site: Project) -> None:
-    site.write("posts/three/index.qmd", POST.format("three", "words").replace("dot.svg", "../one/dot.svg"))
-    before = site.site()
-    assert "_site: 3 pages" in render(site.root / "posts/one").out
-    assert "words" in site.html("posts/three/index")
-    assert site.site()["posts/two/index.html"] == before["posts/two/index.html"]
+def test_what_the_site_lacks_comes_along(small: Project) -> None:
+    small.write("posts/three/index.qmd", POST.format("three", "words").replace("dot.svg", "../one/dot.svg"))
+    before = small.site()
+    assert "_site: 3 pages" in render(small.root / "posts/one").out
+    assert "words" in small.html("posts/three/index")
+    assert small.site()["posts/two/index.html"] == before["posts/two/index.html"]
 
 
 @pytest.mark.parametrize("path", ["posts/none", "posts/on", "none.qmd", "tell.py"])
@@ -159,53 +159,57 @@ def test_an_unknown_name_is_said(four: Project, path: str, whole: bool) -> None:
     assert four.site() == before
 
 
-def test_only_the_errors_of_the_pages_that_are_rendered_stop_it(site: Project) -> None:
-    site.write("posts/two/index.qmd", POST.format("two", "@eq-none"))
-    assert render(site.root / "posts/one").status == 0
-    ran = render(site.root / "posts/two")
+def test_only_the_errors_of_the_pages_that_are_rendered_stop_it(small: Project) -> None:
+    small.write("posts/two/index.qmd", POST.format("two", "@eq-none"))
+    assert render(small.root / "posts/one").status == 0
+    ran = render(small.root / "posts/two")
     assert (ran.status, ran.err) == (
         2,
         "posts/two/index.qmd:6: '@eq-none' refers to nothing: this page has no such equation\n",
     )
 
 
-def test_links_to_other_sites_stay_listed(site: Project) -> None:
-    listed = (site.root / ".qmdsite/links.txt").read_text()
+def test_links_to_other_sites_stay_listed(small: Project) -> None:
+    listed = (small.root / ".qmdsite/links.txt").read_text()
     assert "https://one.example\tindex.html\n" in listed
-    assert render(site.root / "about.qmd").status == 0
-    assert (site.root / ".qmdsite/links.txt").read_text() == listed
+    assert render(small.root / "about.qmd").status == 0
+    assert (small.root / ".qmdsite/links.txt").read_text() == listed
 
 
 @pytest.mark.slow
-def test_only_the_cells_of_the_page_run_and_others_keep_what_they_showed(site: Project) -> None:
+def test_only_the_cells_of_the_page_run_and_others_keep_what_they_showed(small: Project) -> None:
     for name in ("one", "two"):
-        site.write(f"posts/{name}/index.qmd", POST.format(name, cell(f"print('ran', '{name}')")))
-    assert "1 executed" in render(site.root / "posts/one").out
-    assert "ran one" in site.html("posts/one/index")
-    assert "words of two" in site.html("posts/two/index")
-    assert "1 executed" in site.render().out
+        small.write(f"posts/{name}/index.qmd", POST.format(name, cell(f"print('ran', '{name}')")))
+    assert "1 executed" in render(small.root / "posts/one").out
+    assert "ran one" in small.html("posts/one/index")
+    assert "words of two" in small.html("posts/two/index")
+    assert "1 executed" in small.render().out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["cell", "script"])
-def test_killed_in_the_middle_it_leaves_the_old_site(site: Project, where: str) -> None:
-    before = site.site()
+def test_killed_in_the_middle_it_leaves_the_old_site(small: Project, where: str) -> None:
+    before = small.site()
     wait = "open('ready', 'w')\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.01)"
     if where == "cell":
-        site.write("posts/one/index.qmd", POST.format("one", cell(f"import os\nos.chdir({str(site.root)!r})\n{wait}")))
+        small.write(
+            "posts/one/index.qmd", POST.format("one", cell(f"import os\nos.chdir({str(small.root)!r})\n{wait}"))
+        )
     else:
-        site.write("posts/one/index.qmd", POST.format("one", "killed words"))
-        site.write("tell.py", f"import os, sys\nif 'QUARTO_PROJECT_OUTPUT_FILES' not in os.environ: sys.exit()\n{wait}")
-    process = site.start("render", str(site.root / "posts/one"))
-    until((site.root / "ready").exists)
+        small.write("posts/one/index.qmd", POST.format("one", "killed words"))
+        small.write(
+            "tell.py", f"import os, sys\nif 'QUARTO_PROJECT_OUTPUT_FILES' not in os.environ: sys.exit()\n{wait}"
+        )
+    process = small.start("render", str(small.root / "posts/one"))
+    until((small.root / "ready").exists)
     process.kill()
-    site.write("go", "")  # a script outlives the render
+    small.write("go", "")  # a script outlives the render
     process.communicate(timeout=20)
-    assert site.site() == before
-    site.write("tell.py", "")
-    site.write("posts/one/index.qmd", POST.format("one", "living words"))
-    assert render(site.root / "posts/one").status == 0
-    assert "living words" in site.html("posts/one/index")
+    assert small.site() == before
+    small.write("tell.py", "")
+    small.write("posts/one/index.qmd", POST.format("one", "living words"))
+    assert render(small.root / "posts/one").status == 0
+    assert "living words" in small.html("posts/one/index")
 
 
 RECEIPT = """\
@@ -216,18 +220,18 @@ RECEIPT = """\
 """
 
 
-def test_the_list_of_receipts_follows_a_page_that_is_rendered_alone(site: Project) -> None:
-    shutil.copy(ROOT / "posts/receipts/collect.py", site.root / "tell.py")
-    site.write("_quarto.yml", SETTINGS.replace("  pre-render: tell.py\n", ""))
+def test_the_list_of_receipts_follows_a_page_that_is_rendered_alone(small: Project) -> None:
+    shutil.copy(ROOT / "posts/receipts/collect.py", small.root / "tell.py")
+    small.write("_quarto.yml", SETTINGS.replace("  pre-render: tell.py\n", ""))
     place = '```{=html}\n<div id="receipts"></div><!-- receipts -->\n```'
-    site.page("posts/receipts/index", place)
+    small.page("posts/receipts/index", place)
     for name, count in {"one": 3, "two": 4}.items():
-        site.write(f"posts/{name}/index.qmd", POST.format(name, RECEIPT.format(name, count)))
-    ran = site.render()
+        small.write(f"posts/{name}/index.qmd", POST.format(name, RECEIPT.format(name, count)))
+    ran = small.render()
     assert (ran.status, ran.err) == (0, "")
-    assert "7 comparisons in 2 checks" in site.html("posts/receipts/index")
-    before = site.site()
-    site.write("posts/one/index.qmd", POST.format("one", RECEIPT.format("one", 30)))
-    assert render(site.root / "posts/one").status == 0
-    assert "34 comparisons in 2 checks" in site.html("posts/receipts/index")
-    assert "posts/two/index.html" not in changed(before, site.site())
+    assert "7 comparisons in 2 checks" in small.html("posts/receipts/index")
+    before = small.site()
+    small.write("posts/one/index.qmd", POST.format("one", RECEIPT.format("one", 30)))
+    assert render(small.root / "posts/one").status == 0
+    assert "34 comparisons in 2 checks" in small.html("posts/receipts/index")
+    assert "posts/two/index.html" not in changed(before, small.site())

@@ -266,7 +266,7 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
         address = address_in(lines)
         until((project.root / "_site").exists)
         assert address.startswith("http://127.0.0.1:")
-        with pytest.raises(OSError, match="refused|assign"):  # another address of this machine
+        with pytest.raises(OSError, match=r"refused|assign"):  # another address of this machine
             socket.create_connection(("127.0.0.2", int(address.rstrip("/").rpartition(":")[2])), timeout=5)
 
         def fetch(name: str = "") -> str:
