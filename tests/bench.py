@@ -1,7 +1,8 @@
-"""How long each derivation takes, for all shapes at once, and its share of the whole list. Run: make bench."""
+"""How long each derivation takes, for all shapes at once, and how long a website. Run: make bench."""
 
 import time
 
+import bench_render
 from test_derivations import FUNCTIONS, Function
 
 from handgrad.symbolic import vjp
@@ -21,3 +22,5 @@ if __name__ == "__main__":
     for name, duration in sorted(taken.items(), key=lambda item: -item[1]):
         print(f"{name:32} {len(FUNCTIONS[name].wrt)} gradients {duration:7.3f} s  {duration / total:4.0%}")
     print(f"{'all':32} {sum(len(f.wrt) for f in FUNCTIONS.values())} gradients {total:7.3f} s")
+    print()
+    bench_render.main()
