@@ -29,6 +29,7 @@ from qmdsite.wrap import wrap
 from qmdsite.write import exchange, locked, read, write
 
 Result = TypeVar("Result")
+MATH = f"{LIBS}/math.woff2"
 
 
 def open_project(root: Path) -> Project:
@@ -66,6 +67,12 @@ def render(root: Path, only: str = "") -> None:
 def is_within(path: str, only: str) -> bool:
     """Return whether a page is the one that is named, or in the folder that is."""
     return not only or path == only or path.startswith(f"{only}/")
+
+
+def assets() -> dict[str, bytes]:
+    """Return what every page loads: style sheets, script and fonts."""
+    shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*")]
+    return {f"{LIBS}/{file.relative_to(HERE)}": file.read_bytes() for file in shipped}
 
 
 def list_links(project: Project, elsewhere: dict[str, set[str]]) -> None:
@@ -169,6 +176,20 @@ class Build:
 
     def finished(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return all files of the site, and what became of its links."""
+        with ThreadPoolExecutor(1) as aside:
+            # Beside all else, as nothing waits for it and it takes long.
+            math = aside.submit(self._math, {**self.old, **files})
+            files, followed = self._completed(files)
+        return files | {MATH: math.result()}, followed
+
+    def _math(self, pages: dict[str, bytes]) -> bytes:
+        """Return the font of mathematics, cut down to what is on the pages."""
+        letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
+        key = digest(letters, Path(font.__file__).read_bytes())
+        return self.htmls.made(key, lambda: font.subset(letters))
+
+    def _completed(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
+        """Return the files with all that goes beside pages, but of one font the name only."""
         project, made = self.project, list(files)
         moved, problems = redirects(project)
         named = named_files(project, files)
@@ -180,7 +201,7 @@ class Build:
             files |= self._followed(files).added
         kept = {name: data for name, data in self.old.items() if not name.startswith("pagefind/")}
         files = {**kept, **files}
-        files |= self._assets(files)
+        files |= assets() | {MATH: b""}
         if scripts:
             files = self._post_render(files, made)
         files |= publish(project, files, self.htmls) | feeds(project, files)
@@ -196,15 +217,6 @@ class Build:
         """Follow the links of the pages that are rendered."""
         pages = [out(page.path) for page in self.chosen] if self.old else list(files)
         return follow(self.project, self.articles, files, pages, self.htmls)
-
-    def _assets(self, pages: dict[str, bytes]) -> dict[str, bytes]:
-        """Return what every page loads: style sheets, script, fonts, the one of mathematics cut down to the pages."""
-        shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*")]
-        letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
-        key = digest(letters, Path(font.__file__).read_bytes())
-        math = self.htmls.made(key, lambda: font.subset(letters))
-        files = {f"{LIBS}/{file.relative_to(HERE)}": file.read_bytes() for file in shipped}
-        return files | {f"{LIBS}/math.woff2": math}
 
     def _post_render(self, files: dict[str, bytes], made: list[str]) -> dict[str, bytes]:
         """Return the site's files as the project's scripts leave them."""
