@@ -133,7 +133,7 @@ class Executor:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
         except Exception as error:
             at = min(max(client.code_cells_executed, 1), len(page.cells)) - 1
-            raise _failure(page.cells[at], notebook.cells[at].execution_count, error) from None
+            raise _failure(page.cells[at], notebook.cells[at].get("execution_count", 0), error) from None
         finally:
             self.kernels.pop(page.path, None)
             atexit.unregister(client._cleanup_kernel)
