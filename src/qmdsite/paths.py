@@ -37,13 +37,14 @@ def files_of(root: Path) -> Iterator[Path]:
 def chosen(names: Iterable[str], patterns: Iterable[str], folder: str = "") -> tuple[list[str], list[int]]:
     """Return which names patterns choose, in the order of both, and which of the patterns choose none.
 
-    A pattern is a name, a folder or has * or **, as in .gitignore; *.qmd alone chooses in all folders, as Quarto does.
-    What a pattern chooses that starts with '!' is left out.
+    A pattern is a name, a folder or has * or **, as in .gitignore. One with * that does not start with / chooses in all
+    folders, as in Quarto, and so does one that starts with '!': what that chooses is left out.
     """
     names, found, idle = list(names), list[str](), list[int]()
     for count, pattern in enumerate(patterns):
-        anywhere = "**/" * ("*" in pattern and "/" not in pattern)
-        wanted = rooted(anywhere + pattern.removeprefix("!"), folder)
+        plain = pattern.removeprefix("!")
+        anywhere = not plain.startswith(("/", "..")) and ("*" in plain or plain != pattern)
+        wanted = rooted(f"**/{plain}" if anywhere else plain, folder)
         matching = list(PathSpec.from_lines("gitignore", ["*" if wanted == "." else f"/{wanted}"]).match_files(names))
         if pattern.startswith("!"):
             found = [name for name in found if name not in matching]
