@@ -6,14 +6,19 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from email.message import Message
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser
 from website import Project, cell, finished, until
+
+from qmdsite.preview import Site, start, versions
 
 Preview = tuple[Project, str, list[str]]
 
@@ -32,6 +37,163 @@ def previewing(project: Project) -> Iterator[list[str]]:
         process.send_signal(signal.SIGINT)
         reader.join(timeout=20)
         lines += process.communicate(timeout=20)[1].splitlines()
+
+
+class Answer(NamedTuple):
+    """What the server says to one request."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a site in it, and files that are not the site's."""
+    for name, text in {
+        "site/index.html": "<p>home",
+        "site/posts/one/index.html": "<p>one",
+        "site/styles.css": "p {}",
+        "site/é x.txt": "accents",
+        "secret.txt": "secret",
+        "site-of-others/index.html": "secret",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "site/leaves.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "site/up").symlink_to(tmp_path)
+    (tmp_path / "site/stays.css").symlink_to(tmp_path / "site/styles.css")
+    (tmp_path / "site/loop").symlink_to(tmp_path / "site/loop")
+    return tmp_path
+
+
+@pytest.fixture
+def port(folder: Path) -> int:
+    """The port at which the folder's site is served."""
+    at = socket.create_server(("127.0.0.1", 0))
+    start(Site(folder / "site"), at)
+    return int(at.getsockname()[1])
+
+
+@pytest.fixture
+def ask(port: int) -> Ask:
+    """What asks the server for a path, as it is written."""
+
+    def asked(path: str, method: str = "GET", host: str = "127.0.0.1:{}") -> Answer:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        with closing(connection):
+            connection.putrequest(method, path, skip_host=True)
+            if host:
+                connection.putheader("Host", host.format(port))
+            connection.endheaders()
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+
+    return asked
+
+
+def test_pages_have_the_script_behind_them_and_other_files_are_as_they_are(ask: Ask) -> None:
+    for path, text in {"/": b"<p>home", "/index.html?a=b": b"<p>home", "/posts/one/": b"<p>one"}.items():
+        status, headers, body = ask(path)
+        assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert re.fullmatch(text + rb'<script src="/.reload.js" data-render="\d+"></script>', body)
+    for path, text in {"/styles.css": b"p {}", "/stays.css": b"p {}", "/%C3%A9%20x.txt": b"accents"}.items():
+        assert (ask(path).status, ask(path).body) == (200, text)
+    assert ask("/styles.css").headers["Content-Type"] == "text/css; charset=utf-8"
+    assert ask("/").headers["Cache-Control"] == "no-store"
+
+
+def test_a_folder_is_shown_where_its_links_lead_on_and_no_other_host_is_named(ask: Ask) -> None:
+    assert (ask("/posts/one").status, ask("/posts/one").headers["Location"]) == (302, "/posts/one/")
+    assert ask("//posts/one").headers["Location"] == "/posts/one/"
+
+
+OUTSIDE = [
+    "/../secret.txt",
+    "/..%2fsecret.txt",
+    "/%2e%2e/secret.txt",
+    "/up/secret.txt",
+    "/leaves.txt",
+    "/posts/../../secret.txt",
+    "/..%2fsite-of-others/",
+    "/../site-of-others/index.html",
+    "//etc/passwd",
+    "/%2fetc/passwd",
+]
+IMPOSSIBLE = [
+    "/%00",
+    "/a%00b",
+    "/%ff%fe",
+    "/" + "a" * 300,
+    "/" + "a/" * 3000,
+    "/loop",
+    "/loop/x",
+    "/none.html",
+    "/index.html/x",
+]
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, *IMPOSSIBLE])
+def test_a_path_that_leaves_the_site_or_that_no_file_can_have_is_not_found(ask: Ask, path: str) -> None:
+    status, _, body = ask(path)
+    assert status == 404
+    assert b"There is no such page." in body
+    assert b"secret" not in body
+    assert ask("/").status == 200
+
+
+def test_what_is_not_found_is_told_by_the_page_that_the_site_has_for_it(ask: Ask, folder: Path) -> None:
+    (folder / "site/404.html").write_text("<p>lost")
+    assert (ask("/none").status, ask("/none").body[:7]) == (404, b"<p>lost")
+
+
+def test_before_there_is_a_site_its_pages_are_loaded_again_once_there_is(ask: Ask, folder: Path) -> None:
+    (folder / "site").rename(folder / "away")
+    assert ask("/").status == 404
+    assert b"/.reload.js" in ask("/").body
+
+
+def test_head_tells_what_get_would_without_the_body(ask: Ask) -> None:
+    for path in ("/", "/styles.css", "/none"):
+        status, headers, body = ask(path, "HEAD")
+        assert (status, body) == (ask(path).status, b"")
+        assert headers["Content-Length"] == str(len(ask(path).body))
+    assert ask("/", "POST").status == 405
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example:{}", "evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil:{}", ""]
+)
+def test_a_foreign_host_is_refused(ask: Ask, host: str) -> None:
+    for path in ("/", "/styles.css", "/.reload", "/none"):
+        status, _, body = ask(path, host=host)
+        assert status in ((400, 403) if not host else (403,))
+        assert b"home" not in body
+
+
+def test_the_names_of_this_machine_are_served(ask: Ask) -> None:
+    assert [ask("/", host=host).status for host in ("localhost:{}", "LocalHost:{}", "127.0.0.1:{}")] == [200] * 3
+
+
+def test_many_open_connections_take_no_thread_and_no_answer_from_others(ask: Ask, port: int) -> None:
+    before = threading.active_count()
+    with ExitStack() as opened:
+        for _ in range(200):
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(b"GET / HTTP/1.1\r\n")  # and no more
+        started = time.monotonic()
+        assert ask("/").status == 200
+        assert time.monotonic() - started < 2
+        assert threading.active_count() == before
+
+
+def test_a_file_that_vanishes_during_a_scan_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stays.qmd").write_text("words")
+    monkeypatch.setattr("qmdsite.preview.files_of", lambda root: iter([root / "gone.qmd", root / "stays.qmd"]))
+    assert {path.name: size for path, (_, size) in versions(tmp_path, tmp_path / "_site").items()} == {"stays.qmd": 5}
 
 
 def address_in(lines: list[str]) -> str:
@@ -105,20 +267,21 @@ def test_preview_serves_and_renders_what_changes(project: Project) -> None:
         until((project.root / "_site").exists)
         assert address.startswith("http://127.0.0.1:")
 
-        def fetch() -> str:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+        def fetch(name: str = "") -> str:
+            with urllib.request.urlopen(address + name, timeout=5) as answer:
                 return str(answer.read().decode())
 
+        until(lambda: any(line.startswith("_site:") for line in lines))
         assert "first words" in fetch()
-        assert "/.reload.js" in fetch()
+        assert f'data-render="{fetch(".reload")}"' in fetch()
         assert ".reload" not in project.html("index")
-        with urllib.request.urlopen(f"{address}.reload", timeout=20) as events:
-            time.sleep(0.1)
-            project.page("index", "@eq-none")
-            time.sleep(1.2)
-            assert "first words" in fetch()
-            project.page("index", "second words")
-            assert events.readline() == b"data: rendered\n"
+        before = fetch(".reload")
+        project.page("index", "@eq-none")
+        time.sleep(1.2)
+        assert "first words" in fetch()
+        assert fetch(".reload") == before
+        project.page("index", "second words")
+        until(lambda: fetch(".reload") != before)
         assert "second words" in fetch()
     assert any("'@eq-none' refers to nothing" in line for line in lines)
 

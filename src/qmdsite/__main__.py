@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qmdsite.options import table
-from qmdsite.preview import serve
 from qmdsite.problem import BadInput, FailedCell
 from qmdsite.site import render
 
@@ -51,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("say what to do: render or preview")
     if given.command == "render":
         return attempt(lambda: render(*located(given.path)))
+    from qmdsite.preview import serve  # not above: a render does without the server
+
     return attempt(lambda: serve(given.path, given.port, lambda: attempt(lambda: render(given.path))))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,6 +32,14 @@ class Cache:
         part = self.folder / f"{key}.{threading.get_ident()}"
         part.write_bytes(digest(content).encode() + b"\n" + content)
         part.replace(self.folder / key)
+
+    def made(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Return the entry; if there is none, make it first."""
+        entry = self.get(key)
+        if entry is None:
+            entry = make()
+            self.put(key, entry)
+        return entry
 
     def prune(self) -> None:
         """Delete what was not asked for, which is what no page needs any more."""

@@ -40,14 +40,13 @@ class Followed:
 
 def facts(page: str, cache: Cache) -> Facts:
     """Return the facts of a page, read once."""
-    key = digest(CODE, page)
-    kept = cache.get(key)
-    if kept is None:
+
+    def read() -> bytes:
         tree = lxml.html.document_fromstring(page or "<html>")
         ids, openings = re.findall(r'\sid="([^"]+)"', page), sorted({opening for opening, _ in markup.blocked(tree)})
-        kept = json.dumps([ids, markup.links(tree), openings]).encode()
-        cache.put(key, kept)
-    return Facts(*json.loads(kept))
+        return json.dumps([ids, markup.links(tree), openings]).encode()
+
+    return Facts(*json.loads(cache.made(digest(CODE, page), read)))
 
 
 def named_files(project: Project, files: dict[str, bytes]) -> Followed:

@@ -19,6 +19,8 @@ from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, authors, day, texts
 
 FILTERS = [f"--lua-filter={HERE / name}.lua" for name in ("marks", "filter")]
+OURS = [*sorted(HERE.glob("*.lua")), HERE / "parts.html"]
+CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in OURS))
 FIRST = 5  # the number of the text's first line, behind the metadata
 UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
 BAD_TEX = r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)\n *\^"
@@ -99,8 +101,7 @@ def run(
     cites = re.search(rf"@\{{?(?!(?:{NUMBERED})-)[\w*][^\s{marks.DIGITS}]*{marks.MARK}", text) or "nocite" in meta
     command = [pypandoc.get_pandoc_path(), "--from=markdown", "--wrap=preserve", *FILTERS]
     command += [*["--citeproc"] * bool(cites), *arguments]
-    files = [file for file in [*sorted(HERE.glob("*.lua")), *sorted(HERE.glob("*.html")), *inputs] if file.is_file()]
-    key = digest(text, *command, metadata.version("pypandoc_binary"), *(file.read_bytes() for file in files))
+    key = digest(CODE, text, *command, *(file.read_bytes() for file in inputs if file.is_file()))
     if kept := cache.get(key):
         found = json.loads(kept)
         return Converted(found["text"], [Use(*use) for use in found["uses"]]), []

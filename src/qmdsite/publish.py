@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from functools import partial
 from importlib import metadata
 from xml.etree import ElementTree as ET
 
@@ -11,11 +12,16 @@ import pypandoc
 
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, plain_code, tex, words, written
-from qmdsite.paths import NOT_FOUND, out
+from qmdsite.paths import HERE, NOT_FOUND, out
 from qmdsite.problem import FailedCell
 from qmdsite.project import Project
 
 MARKDOWN = ["--from=html", "--to=gfm-raw_html-tex_math_gfm+tex_math_dollars", "--wrap=none"]
+CODE = digest(
+    *MARKDOWN,
+    metadata.version("pypandoc_binary"),
+    *((HERE / name).read_bytes() for name in ("publish.py", "markup.py")),
+)
 
 
 def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
@@ -25,8 +31,10 @@ def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str
         made["sitemap.xml"] = sitemap(project)
     if project.website.get("llms-txt"):
         pages = [out(page.path) for page in project.reading_order]
-        made |= {out(name, ".llms.md"): plain(name, files[name], pages, cache) for name in pages}
-        made["llms.txt"] = contents(project, files)
+        for name in pages:
+            key = digest(CODE, name, files[name], *pages)
+            made[out(name, ".llms.md")] = cache.made(key, partial(plain, name, files[name], pages))
+        made["llms.txt"] = contents(project, files, cache)
     return made
 
 
@@ -43,21 +51,27 @@ def sitemap(project: Project) -> bytes:
     return xml
 
 
-def contents(project: Project, files: dict[str, bytes]) -> bytes:
+def contents(project: Project, files: dict[str, bytes], cache: Cache) -> bytes:
     """Return llms.txt: what the site is, and where its pages are as Markdown, in reading order."""
     website, lines = project.website, []
     for page in project.reading_order:
-        _, content = main(files[out(page.path)])
-        name = out(page.path, ".llms.md")
+        html, name = files[out(page.path)], out(page.path, ".llms.md")
+        title, about = cache.made(digest(CODE, html), partial(headline, html)).decode().split("\n")
         address = project.address(name) if "site-url" in website else name
-        about = "".join(f": {words(each)}" for each in content.xpath(".//*[@class='description']"))
-        title = re.sub(r"([][])", r"\\\1", words(content.xpath(".//h1")[0]))
         lines.append(f"- [{title}]({address}){about}\n")
     about = f"\n> {website['description']}\n" if "description" in website else ""
     return f"# {website.get('title', 'Pages')}\n{about}\n## Pages\n\n{''.join(lines)}".encode()
 
 
-def plain(name: str, page: bytes, pages: list[str], cache: Cache) -> bytes:
+def headline(page: bytes) -> bytes:
+    """Return on two lines a page's title, as the text of a link, and its description behind a colon."""
+    _, content = main(page)
+    about = "".join(f": {words(each)}" for each in content.xpath(".//*[@class='description']"))
+    title = re.sub(r"([][])", r"\\\1", words(content.xpath(".//h1")[0]))
+    return f"{title}\n{about}".encode()
+
+
+def plain(name: str, page: bytes, pages: list[str]) -> bytes:
     """Return a page's text and outputs as Markdown, with links to the others of the `pages` in this form."""
     _, content = main(page)
     for element in content.xpath(".//header/div[@class='about']"):
@@ -80,16 +94,11 @@ def plain(name: str, page: bytes, pages: list[str], cache: Cache) -> bytes:
         target = os.path.normpath(os.path.join(os.path.dirname(name), link.get("href").partition("#")[0]))
         if target in pages:
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
-    html = written(content).encode()
-    key = digest(html, *MARKDOWN, metadata.version("pypandoc_binary"))
-    made = cache.get(key)
-    if made is None:
-        ran = subprocess.run([pypandoc.get_pandoc_path(), *MARKDOWN], input=html, capture_output=True)
-        if ran.returncode:
-            raise FailedCell(f"pandoc failed to make Markdown of a page:\n{ran.stderr.decode()}".rstrip())
-        made = ran.stdout
-        cache.put(key, made)
-    return made
+    command, html = [pypandoc.get_pandoc_path(), *MARKDOWN], written(content).encode()
+    ran = subprocess.run(command, input=html, capture_output=True)
+    if ran.returncode:
+        raise FailedCell(f"pandoc failed to make Markdown of a page:\n{ran.stderr.decode()}".rstrip())
+    return ran.stdout
 
 
 def rebase(project: Project, files: dict[str, bytes]) -> None:

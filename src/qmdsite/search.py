@@ -11,36 +11,37 @@ from pathlib import Path
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, written
 from qmdsite.page import Page
-from qmdsite.paths import out
+from qmdsite.paths import HERE, out
 from qmdsite.problem import FailedCell
 
 COMMAND = ("-m", "pagefind", "--keep-index-url")
 # Of what pagefind writes, all but the dialogs that it offers: pages have their own.
+CODE = digest(metadata.version("pagefind"), *((HERE / name).read_bytes() for name in ("search.py", "markup.py")))
 NEEDED = ("pagefind.js", "pagefind-worker.js", "pagefind-entry.json", "*.pf_meta", "wasm.*", "fragment/*", "index/*")
 
 
 def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
     """Return the files of the index over the text of the pages."""
-    texts = {out(page.path): text(files[out(page.path)]) for page in pages}
-    versions = metadata.version("pagefind"), Path(__file__).read_bytes()
-    key = digest(*versions, *(part for each in texts.items() for part in each))
-    made = cache.get(key)
-    if made is None:
-        with tempfile.TemporaryDirectory() as folder:
-            site, target = Path(folder, "site"), Path(folder, "pagefind")
-            for name, data in texts.items():
-                (site / name).parent.mkdir(parents=True, exist_ok=True)
-                (site / name).write_bytes(data)
-            command = [sys.executable, *COMMAND, "--site", str(site), "--output-path", str(target)]
-            ran = subprocess.run(command, capture_output=True, text=True)
-            if ran.returncode:
-                said = f"{ran.stdout}{ran.stderr}".rstrip()
-                raise FailedCell(f"pagefind, which makes the index that the search asks, failed:\n{said}")
-            found = sorted(file for pattern in NEEDED for file in target.glob(pattern))
-            contents = {str(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode() for file in found}
-        made = json.dumps(contents).encode()
-        cache.put(key, made)
+    found = {out(page.path): files[out(page.path)] for page in pages}
+    key = digest(CODE, *(part for each in found.items() for part in each))
+    made = cache.made(key, lambda: json.dumps(_indexed(found)).encode())
     return {name: base64.b64decode(data) for name, data in json.loads(made).items()}
+
+
+def _indexed(pages: dict[str, bytes]) -> dict[str, str]:
+    """Return the files that pagefind makes of pages, as base64."""
+    with tempfile.TemporaryDirectory() as folder:
+        site, target = Path(folder, "site"), Path(folder, "pagefind")
+        for name, page in pages.items():
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / name).write_bytes(text(page))
+        command = [sys.executable, *COMMAND, "--site", str(site), "--output-path", str(target)]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        if ran.returncode:
+            said = f"{ran.stdout}{ran.stderr}".rstrip()
+            raise FailedCell(f"pagefind, which makes the index that the search asks, failed:\n{said}")
+        found = sorted(file for pattern in NEEDED for file in target.glob(pattern))
+        return {str(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode() for file in found}
 
 
 def text(page: bytes) -> bytes:

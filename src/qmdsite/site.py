@@ -89,7 +89,8 @@ class Build:
     def pages(self) -> dict[str, bytes]:
         """Return the pages and the files beside them; pages run at the same time."""
         everything = self.project.pages.values()
-        found = list(self._at_once(lambda page: self._convert(page, self.kept[page.path]), everything))
+        # Two for each processor: while pandoc works for one page, the next is made ready.
+        found = list(self._at_once(lambda page: self._convert(page, self.kept[page.path]), everything, 2))
         self.articles = {path: article for path, article, _ in found}
         chosen = {page.path for page in self.chosen}
         # A page whose outputs are not known is first converted without them, to find bad input before it runs.
@@ -112,9 +113,9 @@ class Build:
         parts = [footer.get(part) for part in ("left", "center", "right")] if isinstance(footer, dict) else [footer]
         return [text for text in (self.project.website.get("description"), *parts) if text and isinstance(text, str)]
 
-    def _at_once(self, action: Callable[[Page], Result], pages: Iterable[Page]) -> Iterator[Result]:
-        """Yield what an action makes of pages, in their order; several at the same time, and none once one fails."""
-        pool = ThreadPoolExecutor(os.cpu_count())
+    def _at_once(self, action: Callable[[Page], Result], pages: Iterable[Page], each: int = 1) -> Iterator[Result]:
+        """Yield what an action makes of pages, in their order; `each` for a processor, and none once one fails."""
+        pool = ThreadPoolExecutor(each * (os.cpu_count() or 1))
         try:
             yield from pool.map(action, pages)
         except BaseException:
@@ -184,10 +185,7 @@ class Build:
         shipped = [*HERE.glob("*.css"), HERE / "site.js", HERE / "icon.svg", *HERE.glob("fonts/*")]
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
         key = digest(letters, Path(font.__file__).read_bytes())
-        math = self.htmls.get(key)
-        if math is None:
-            math = font.subset(letters)
-            self.htmls.put(key, math)
+        math = self.htmls.made(key, lambda: font.subset(letters))
         files = {f"{LIBS}/{file.relative_to(HERE)}": file.read_bytes() for file in shipped}
         return files | {f"{LIBS}/math.woff2": math}
 
