@@ -116,7 +116,8 @@ class Executor:
 
         code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(REPORT, False)]
         notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
-            {"cell_type": "code", "source": text, "outputs": [], "metadata": {"tags": ["raises-exception"] * error}}
+            {"cell_type": "code", "execution_count": None, "source": text, "outputs": [],
+             "metadata": {"tags": ["raises-exception"] * error}}
             for text, error in code
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
         kernel = _kernel(folder)
