@@ -39,7 +39,8 @@ class Option(NamedTuple):
 
 def table() -> str:
     """Return the documentation of the options, as a table in Markdown."""
-    return (HERE / "README.md").read_text("utf-8").partition("<!-- options -->\n")[2].partition("\n<!-- end -->")[0]
+    readme = (HERE / "README.md").read_text("utf-8")
+    return readme.partition("<!-- options -->")[2].partition("<!-- end -->")[0].strip()
 
 
 OPTIONS = [
