@@ -27,18 +27,8 @@ ROOT = Path(__file__).parent.parent
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 CACHE = ROOT / ".qmdsite"
-MARKERS = {
-    "browser": "looks at pages in Chromium",
-    "slow": "takes over about 2 s, or the whole project rendered",
-    "deep": "takes over 20 s for one fact",
-}
 # What a test asks for tells what it needs.
-MARKED = {"browser": "browser", "site": "slow", "three_posts": "slow", "of_quarto": "deep"}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for name, words in MARKERS.items():
-        config.addinivalue_line("markers", f"{name}: {words}")
+MARKED = {"browser": "browser", "site": "slow", "layer_posts": "slow", "of_quarto": "deep"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

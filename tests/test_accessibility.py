@@ -1,10 +1,12 @@
 """The rendered pages for every reader: read aloud, magnified, by day and by night, and without a mouse."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
 from lxml import html
+from playwright.sync_api import Browser, Locator, Page
 from test_pages import PAGES, trees
 from website import Project
 
@@ -13,7 +15,7 @@ FOCUS = "document.activeElement"
 
 
 @pytest.fixture(scope="module")
-def page(browser, address):
+def page(browser: Browser, address: str) -> Iterator[Page]:
     context = browser.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(10_000)
@@ -22,7 +24,7 @@ def page(browser, address):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation_by_day_and_by_night_on_a_telephone_and_on_a_desk(page, name):
+def test_axe_finds_no_violation_by_day_and_by_night_on_a_telephone_and_on_a_desk(page: Page, name: str) -> None:
     found = set()
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 900})
@@ -40,7 +42,7 @@ def test_axe_finds_no_violation_by_day_and_by_night_on_a_telephone_and_on_a_desk
     assert sorted(found) == []
 
 
-def test_every_picture_has_words(site):
+def test_every_picture_has_words(site: Path) -> None:
     count = 0
     for name, tree in trees(site).items():
         for picture in tree.xpath("//img | //svg"):
@@ -56,13 +58,13 @@ def test_every_picture_has_words(site):
 
 
 @pytest.fixture
-def desk(page):
+def desk(page: Page) -> Page:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light")
     return page
 
 
-def reach(page, selector, key="Tab"):
+def reach(page: Page, selector: str, key: str = "Tab") -> None:
     """Press the key until the part that the selector names has the focus, which must be seen."""
     for _ in range(60):
         page.keyboard.press(key)
@@ -72,7 +74,7 @@ def reach(page, selector, key="Tab"):
     raise AssertionError(f"{key} never reaches {selector}")
 
 
-def test_the_first_key_offers_to_skip_to_the_text(desk):
+def test_the_first_key_offers_to_skip_to_the_text(desk: Page) -> None:
     desk.goto("posts/linear/index.html")
     desk.keyboard.press("Tab")
     assert desk.evaluate(f"{FOCUS}.textContent") == "Skip to the text"
@@ -80,7 +82,7 @@ def test_the_first_key_offers_to_skip_to_the_text(desk):
     reach(desk, "main a, main button, main summary, main [tabindex]")
 
 
-def test_the_theme_is_changed_by_key_and_kept(desk):
+def test_the_theme_is_changed_by_key_and_kept(desk: Page) -> None:
     desk.goto("index.html")
     ground = "getComputedStyle(document.body).backgroundColor"
     day = desk.evaluate(ground)
@@ -97,7 +99,7 @@ def test_the_theme_is_changed_by_key_and_kept(desk):
 
 
 @pytest.mark.parametrize("way", ["the key /", "the button"])
-def test_the_search_needs_no_mouse(desk, way):
+def test_the_search_needs_no_mouse(desk: Page, way: str) -> None:
     desk.goto("index.html")
     reach(desk, "#search")
     desk.keyboard.press("/" if way == "the key /" else "Enter")
@@ -105,7 +107,7 @@ def test_the_search_needs_no_mouse(desk, way):
     assert dialog.is_visible()
     desk.keyboard.type("transpose")
     dialog.locator("li a").first.wait_for()
-    assert "page" in dialog.get_by_role("status").text_content()
+    assert "page" in dialog.get_by_role("status").inner_text()
     desk.keyboard.press("ArrowDown")
     assert desk.evaluate(f"{FOCUS}.matches('#search-dialog li:first-child a')")
     desk.keyboard.press("Escape")
@@ -119,44 +121,44 @@ def test_the_search_needs_no_mouse(desk, way):
     assert "/posts/" in address
 
 
-def test_a_slash_typed_in_the_search_is_a_slash(desk):
+def test_a_slash_typed_in_the_search_is_a_slash(desk: Page) -> None:
     desk.goto("index.html")
     desk.keyboard.press("/")
     desk.keyboard.type("1/n")
     assert desk.locator("#search-dialog input").input_value() == "1/n"
 
 
-def found(desk, words):
+def found(desk: Page, words: str) -> list[str]:
     """What the search lists for words put in at once."""
     desk.goto("index.html")
     desk.keyboard.press("/")
     desk.keyboard.insert_text(words)
     desk.wait_for_function("() => document.querySelector('#search-dialog [role=status]').textContent")
-    return [link.get_attribute("href") for link in desk.locator("#search-dialog li a").all()]
+    return [link.get_attribute("href") or "" for link in desk.locator("#search-dialog li a").all()]
 
 
-def test_the_search_leads_to_the_section_that_answers(desk):
+def test_the_search_leads_to_the_section_that_answers(desk: Page) -> None:
     assert any(href.endswith("posts/module/index.html#q28") for href in found(desk, "gradient double backward twice"))
 
 
-def test_a_word_that_no_page_has_is_not_found(desk):
+def test_a_word_that_no_page_has_is_not_found(desk: Page) -> None:
     assert found(desk, "zzqq") == []
-    assert "zzqq" in desk.locator("#search-dialog [role=status]").text_content()
+    assert "zzqq" in desk.locator("#search-dialog [role=status]").inner_text()
 
 
-def test_escape_closes_the_search_with_words_in_it(desk):
+def test_escape_closes_the_search_with_words_in_it(desk: Page) -> None:
     found(desk, "einsum")
     desk.keyboard.press("Escape")
     assert not desk.locator("#search-dialog").is_visible()
 
 
-def test_an_address_with_a_broken_sign_breaks_nothing_else(desk):
+def test_an_address_with_a_broken_sign_breaks_nothing_else(desk: Page) -> None:
     desk.goto("index.html#category=50%")
     assert desk.locator("button.copy").count() > 0
     assert desk.locator("#search").is_visible()
 
 
-def test_the_contents_lead_to_a_section_and_say_where_the_reader_is(desk):
+def test_the_contents_lead_to_a_section_and_say_where_the_reader_is(desk: Page) -> None:
     desk.goto("posts/linear/index.html")
     reach(desk, "#TOC a")
     desk.keyboard.press("Tab")
@@ -164,12 +166,12 @@ def test_the_contents_lead_to_a_section_and_say_where_the_reader_is(desk):
     desk.keyboard.press("Enter")
     desk.wait_for_function("place => document.querySelector('#TOC [aria-current]')?.hash === place", arg=place)
     assert desk.evaluate("document.querySelectorAll('#TOC [aria-current]').length") == 1
-    assert 0 <= desk.locator(place).bounding_box()["y"] < 225
+    assert 0 <= desk.locator(place).evaluate("part => part.getBoundingClientRect().y") < 225
     desk.keyboard.press("End")
     desk.wait_for_function("place => document.querySelector('#TOC [aria-current]')?.hash !== place", arg=place)
 
 
-def test_the_contents_of_a_telephone_open_by_key(desk):
+def test_the_contents_of_a_telephone_open_by_key(desk: Page) -> None:
     desk.set_viewport_size({"width": 390, "height": 900})
     desk.goto("posts/linear/index.html")
     link = desk.locator("#TOC a").first
@@ -179,7 +181,7 @@ def test_the_contents_of_a_telephone_open_by_key(desk):
     assert link.is_visible()
 
 
-def test_folded_code_opens_by_key(desk):
+def test_folded_code_opens_by_key(desk: Page) -> None:
     desk.goto("posts/linear/index.html")
     fold = desk.locator("details.code-fold").first
     code = fold.locator("pre")
@@ -189,7 +191,7 @@ def test_folded_code_opens_by_key(desk):
     assert code.is_visible()
 
 
-def test_code_is_copied_by_key_as_it_was_written(desk):
+def test_code_is_copied_by_key_as_it_was_written(desk: Page) -> None:
     desk.goto("posts/linear/index.html")
     reach(desk, "button.copy")
     assert desk.evaluate(f"getComputedStyle({FOCUS}).opacity") == "1"
@@ -200,7 +202,7 @@ def test_code_is_copied_by_key_as_it_was_written(desk):
     assert "\n" in code
 
 
-def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk):
+def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk: Page) -> None:
     desk.set_viewport_size({"width": 390, "height": 900})
     desk.goto("posts/chain-rule/index.html")
     wide = desk.locator("pre[tabindex='0']").first
@@ -211,14 +213,16 @@ def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk):
     desk.wait_for_function(f"() => {FOCUS}.scrollLeft > 0")
 
 
-def shows_and_hides_its_target(desk, reference):
+def shows_and_hides_its_target(desk: Page, reference: Locator) -> None:
     reference.scroll_into_view_if_needed()
     desk.keyboard.press("Tab")
     reference.focus()
     preview = desk.locator(".preview")
     preview.wait_for()
     target = reference.evaluate("link => document.getElementById(decodeURIComponent(link.hash.slice(1))).textContent")
-    assert preview.text_content().strip()[:20] in target
+    words = preview.text_content()
+    assert words
+    assert words.strip()[:20] in target
     assert desk.evaluate("document.documentElement.scrollWidth") == 1280
     desk.keyboard.press("Escape")
     assert preview.count() == 0
@@ -229,21 +233,21 @@ def shows_and_hides_its_target(desk, reference):
 
 
 @pytest.mark.parametrize("kind", ["class='quarto-xref'", "role='doc-biblioref'"])
-def test_what_a_reference_leads_to_is_shown_on_focus_until_escape(desk, site, kind):
+def test_what_a_reference_leads_to_is_shown_on_focus_until_escape(desk: Page, site: Path, kind: str) -> None:
     within = f"//main//p//a[@{kind}][starts-with(@href, '#')]"
     name = next(name for name, tree in sorted(trees(site).items()) if tree.xpath(within))
     desk.goto(name)
     shows_and_hides_its_target(desk, desk.locator(within).first)
 
 
-def test_a_footnote_is_shown_on_focus_until_escape(desk, tmp_path):
+def test_a_footnote_is_shown_on_focus_until_escape(desk: Page, tmp_path: Path) -> None:
     project = Project(tmp_path, index="Words.[^1]\n\n[^1]: What the note says.")
     assert project.render().status == 0
     desk.goto((tmp_path / "_site" / "index.html").as_uri())
     shows_and_hides_its_target(desk, desk.locator("a.footnote-ref"))
 
 
-def test_the_posts_of_one_category_are_shown_by_key(desk):
+def test_the_posts_of_one_category_are_shown_by_key(desk: Page) -> None:
     desk.goto("index.html")
     shown = "[...document.querySelectorAll('.quarto-listing article')].filter((post) => post.checkVisibility()).length"
     everything = desk.evaluate(shown)
@@ -262,7 +266,7 @@ def test_the_posts_of_one_category_are_shown_by_key(desk):
     desk.wait_for_function(f"() => {shown} === {everything}")
 
 
-def test_the_walkthrough_steps_by_key(desk):
+def test_the_walkthrough_steps_by_key(desk: Page) -> None:
     desk.goto("posts/mlp/index.html")
     player = desk.locator(".player").first
     steps = """[...document.querySelectorAll(".player:first-of-type .step")]

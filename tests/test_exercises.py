@@ -14,6 +14,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
 from handgrad.testing import CheckError
 from qmdsite.__main__ import main
@@ -57,20 +58,20 @@ print('later')
 
 
 class ThisPython(KernelSpecManager):
-    def get_kernel_spec(self, kernel_name):
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
 
 
-def parts(notebook):
+def parts(notebook: NotebookNode) -> dict[str, list[tuple[str, NotebookNode]]]:
     """Return the cells of each exercise, by its name and in their order."""
-    found = {}
+    found: dict[str, list[tuple[str, NotebookNode]]] = {}
     for cell in notebook.cells:
         if match := re.fullmatch(r"(exercise|solution|check)-(.+)", cell.id):
             found.setdefault(match[2], []).append((match[1], cell))
     return found
 
 
-def run(notebook, folder):
+def run(notebook: NotebookNode, folder: Path) -> None:
     """Run the notebook in an empty folder, with nothing of the project but what is installed."""
     kernel = AsyncKernelManager(
         kernel_spec_manager=ThisPython(), connection_file=f"{folder}/k.json", transport="ipc", ip=f"{folder}/k"
@@ -87,7 +88,7 @@ def run(notebook, folder):
         raise AssertionError(str(error)) from None
 
 
-def prove(notebook, folder):
+def prove(notebook: NotebookNode, folder: Path) -> None:
     """Run the notebook, with each exercise solved in the middle of it and then left as it was; say what is wrong."""
     exercises = parts(notebook)
     for name, cells in exercises.items():
@@ -111,26 +112,26 @@ def prove(notebook, folder):
         assert errors[0].evalue.strip(), f"check-{name} raises an error without words"
 
 
-def read(path):
-    notebook = nbformat.read(path, as_version=4)
+def read(path: Path) -> NotebookNode:
+    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     return notebook
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
-def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(site, post, tmp_path):
+def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(site: Path, post: Path, tmp_path: Path) -> None:
     notebook = read(site / "posts" / post.name / "index.ipynb")
     assert 2 <= len(parts(notebook)) <= 4
     prove(notebook, tmp_path)
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
-def test_a_notebook_says_how_its_exercises_work(site, post):
+def test_a_notebook_says_how_its_exercises_work(site: Path, post: Path) -> None:
     assert "fill in its cell" in read(site / "posts" / post.name / "index.ipynb").cells[0].source
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
-def test_on_a_page_each_solution_is_folded_and_stands_before_its_check(site, post):
+def test_on_a_page_each_solution_is_folded_and_stands_before_its_check(site: Path, post: Path) -> None:
     html = (site / "posts" / post.name / "index.html").read_text()
     found = re.findall(r'<div id="(exercise|solution|check)-([^"]+)" class="cell">\s*<(div|details)\b', html)
     names = list(dict.fromkeys(name for _, name, _ in found))
@@ -139,7 +140,7 @@ def test_on_a_page_each_solution_is_folded_and_stands_before_its_check(site, pos
 
 
 @pytest.fixture(scope="module")
-def doubling(tmp_path_factory):
+def doubling(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
     folder = tmp_path_factory.mktemp("doubling")
     (folder / "_quarto.yml").write_text("project:\n  type: website\n")
     (folder / "index.qmd").write_text(POST)
@@ -148,7 +149,7 @@ def doubling(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_an_exercise_with_its_solution_and_check_is_accepted(doubling, tmp_path):
+def test_an_exercise_with_its_solution_and_check_is_accepted(doubling: NotebookNode, tmp_path: Path) -> None:
     prove(copy.deepcopy(doubling), tmp_path)
 
 
@@ -166,7 +167,9 @@ def test_an_exercise_with_its_solution_and_check_is_accepted(doubling, tmp_path)
         (4, "'later'", "double(3) + 1", "TypeError"),
     ],
 )
-def test_what_is_wrong_with_an_exercise_is_said(doubling, tmp_path, cell, old, new, words):
+def test_what_is_wrong_with_an_exercise_is_said(
+    doubling: NotebookNode, tmp_path: Path, cell: int, old: str, new: str, words: str
+) -> None:
     notebook = copy.deepcopy(doubling)
     assert old in notebook.cells[cell].source
     notebook.cells[cell].source = notebook.cells[cell].source.replace(old, new)
@@ -174,12 +177,14 @@ def test_what_is_wrong_with_an_exercise_is_said(doubling, tmp_path, cell, old, n
         prove(notebook, tmp_path)
 
 
-def test_the_parts_of_an_exercise_are_three_in_order_and_the_check_has_not_run(doubling, tmp_path):
+def test_the_parts_of_an_exercise_are_three_in_order_and_the_check_has_not_run(
+    doubling: NotebookNode, tmp_path: Path
+) -> None:
     swapped, without, strict, ran = (copy.deepcopy(doubling) for _ in range(4))
     swapped.cells[2:4] = reversed(swapped.cells[2:4])
     del without.cells[3]
     strict.cells[2].metadata.tags = []
-    ran.cells[2].outputs = [nbformat.v4.new_output("stream", text="from a run")]
+    ran.cells[2].outputs = [{"output_type": "stream", "name": "stdout", "text": "from a run"}]
     for notebook, words in [
         (swapped, "'double' has the cells exercise, solution, check"),
         (without, "'double' has the cells exercise, check,"),

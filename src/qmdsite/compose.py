@@ -37,6 +37,13 @@ def beside_a_figure(output: Output) -> bool:
     return bool(re.match(r"[\[{(]?.*<matplotlib\.|[<(\[].*[>)\]]$|Text\(", text))
 
 
+def inline(outputs: list[Output]) -> str:
+    """Return the value of an inline expression, a text without its quotes."""
+    data = outputs[-1].get("data", {}) if outputs else {}
+    plain = re.sub(r"^'(.*)'$", r"\1", data.get("text/plain", ""))
+    return str(data.get("text/markdown") or data.get("text/latex") or literal(plain))
+
+
 class Composition:
     """One page as Markdown, with the files that its cells made."""
 
@@ -71,9 +78,7 @@ class Composition:
         """Return one cell's code and outputs as far as its options show them, or an inline expression's value."""
         get = cell.options.get
         if not cell.number:
-            data = outputs[-1].get("data", {}) if outputs else {}
-            plain = re.sub(r"^'(.*)'$", r"\1", data.get("text/plain", ""))
-            return str(data.get("text/markdown") or data.get("text/latex") or literal(plain))
+            return inline(outputs)
         if not get("include", True):
             return ""
         code = self.code(cell) if get("echo", True) and cell.code else ""

@@ -12,9 +12,9 @@ from qmdsite.project import Project, texts
 
 
 def run_scripts(
-    project: Project, when: str, site: Path, files: dict[str, list[str]], made: Iterable[str] = (), whole: bool = True
+    project: Project, when: str, site: Path, files: dict[str, list[str]], pages: Iterable[str] = (), whole: bool = True
 ) -> None:
-    """Run the scripts of one kind, with what Quarto tells them; what was made must still be there.
+    """Run the scripts of one kind, with what Quarto tells them; the pages that they find must still be there.
 
     `site` is the folder that the site is written to, `files` names files by their kind, `whole` says whether all of the
     site is rendered.
@@ -29,11 +29,11 @@ def run_scripts(
         environment["QUARTO_PROJECT_RENDER_ALL"] = "1"
     for name in texts(project.options.get(when)):
         ran = subprocess.run([sys.executable, name], cwd=project.root, env=environment, stderr=subprocess.PIPE)
-        said = ran.stderr.decode(errors="replace")
+        message = ran.stderr.decode(errors="replace")
         if status := ran.returncode:
-            places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', said)
+            places = re.findall(rf'File ".*{re.escape(name)}", line (\d+)', message)
             how = f"status {status}" if status > 0 else f"signal {-status}"
-            raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed with {how}\n{said}".rstrip())
-        print(said, end="", file=sys.stderr, flush=True)
-        if lost := [page for page in made if not (site / page).is_file()]:
+            raise FailedCell(f"{name}:{[1, *places][-1]}: the script failed with {how}\n{message}".rstrip())
+        print(message, end="", file=sys.stderr, flush=True)
+        if lost := [page for page in pages if not (site / page).is_file()]:
             raise FailedCell(f"{name}:1: the script took away a page of the site: {', '.join(lost)}")

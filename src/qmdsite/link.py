@@ -126,8 +126,8 @@ class _Follower:
             links.append(("a", image))  # a preview's image is loaded by others
         for tag, link in links:
             if words := self.wrong(here, tag, link):
-                places = self.places(here, link)
-                self.followed.problems += [Problem(*place, words) for place in places]
+                for place in self.places(here, link):
+                    self.followed.problems.append(Problem(*place, self.as_written(place, words)))
 
     def wrong(self, here: str, tag: str, link: str) -> str:
         """Return what is wrong with a link, if anything; what it leads to in the project comes along."""
@@ -146,13 +146,19 @@ class _Follower:
         index = os.path.normpath(f"{name}/index.html")
         name = index if index in self.known else name
         if not _take(self.project, name, self.files, self.followed.added):
-            written = re.sub(r"\.html$", ".qmd", target)
             if re.sub(r"\.html$", ".qmd", name) in self.project.drafts:
-                return f"'{written}' is a draft, which is not published"
-            return f"'{written}' leads nowhere: there is no such file"
+                return f"'{target}' is a draft, which is not published"
+            return f"'{target}' leads nowhere: there is no such file"
         if name in self.ids and fragment and fragment not in self.ids[name] and "category=" not in fragment:
             return f"'#{fragment}' leads nowhere: {name} has no such place"
         return ""
+
+    def as_written(self, place: Position, words: str) -> str:
+        """Return words with the name of a page as its source has it: a link to a .qmd file has become one to .html."""
+        file = self.project.root / place.path
+        line = file.read_text("utf-8").splitlines()[place.line - 1] if file.is_file() else ""
+        name = re.match(r"'(.*\.html)'", words)
+        return re.sub(r"\.html'", ".qmd'", words, count=1) if name and name[1] not in line else words
 
     def places(self, here: str, link: str) -> list[Position]:
         """Return where in the sources a link of a page stands."""

@@ -19,7 +19,7 @@ from qmdsite.compose import Composition, block, literal
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.paths import HERE, out
 from qmdsite.problem import Problem
-from qmdsite.project import Package, Project
+from qmdsite.project import Project
 
 # The Markdown that Jupyter shows.
 FORM = "--to=gfm+tex_math_dollars-tex_math_gfm-footnotes"
@@ -42,7 +42,7 @@ def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tu
         meta["address"] = literal(project.address(out(page.path)))
     arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]
     found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
-    written = composed.write(marks.clean(found.text), project.root, project.package, project.website.get("repo-url"))
+    written = composed.write(marks.clean(found.text), project)
     return written, composed.problems + pandoc.placed(wrong, composed.positions)
 
 
@@ -84,30 +84,31 @@ class Notebook(Composition):
 
     def output(self, cell: Cell, output: Output, index: int) -> str:
         """Keep one output in the notebook's form; what is Markdown in it is also text, to be converted."""
-        kept = self.cells[-1][1]
+        outputs = self.cells[-1][1]
         data, name = output.get("data", {}), output.get("stream", "")
         if name == "stdout" and cell.options.get("output") == "asis":
             data = {"text/markdown": output["text"]}
         if "text/markdown" in data:
             # Its plain form says the same again, and there what differs from one run to the next has no mark.
             data = {form: value for form, value in data.items() if form != "text/plain"}
+        entry: dict[str, Any]
         if data:
-            made: dict[str, Any] = {"output_type": "display_data", "data": dict(data)}
-            made["metadata"] = output.get("metadata", {})
+            entry = {"output_type": "display_data", "data": dict(data), "metadata": output.get("metadata", {})}
             if "result" in output:
-                made |= {"output_type": "execute_result", "execution_count": len(self.cells)}
+                entry |= {"output_type": "execute_result", "execution_count": len(self.cells)}
         elif name == "error":
-            made = {"output_type": "error", "ename": output["ename"], "evalue": output["evalue"]}
-            made["traceback"] = output["text"].split("\n")
+            entry = {"output_type": "error", "ename": output["ename"], "evalue": output["evalue"]}
+            entry["traceback"] = output["text"].split("\n")
         else:
-            made = {"output_type": "stream", "name": name, "text": output["text"]}
-        kept.append(made)
+            entry = {"output_type": "stream", "name": name, "text": output["text"]}
+        outputs.append(entry)
         markdown = data.get("text/markdown")
-        return f"{self.mark(len(kept) - 1)}\n\n{markdown}\n\n{self.mark('end')}" if markdown else ""
+        return f"{self.mark(len(outputs) - 1)}\n\n{markdown}\n\n{self.mark('end')}" if markdown else ""
 
-    def write(self, text: str, root: Path, package: Package, repository: str | None) -> bytes:
+    def write(self, text: str, project: Project) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
-        todo, cells = enumerate(self.cells, 1), [self.opening(root, package, repository)]
+        root = project.root
+        todo, cells = enumerate(self.cells, 1), [self.opening(project)]
         labels: dict[str, int] = {}
         first, *pieces = re.split(rf"<!--qmdsite {self.key} (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
@@ -130,28 +131,22 @@ class Notebook(Composition):
         # Run before the check, a solution would let any answer pass.
         place = {labels[f"solution-{name}"]: labels[f"check-{name}"] + 0.5 for name in self.exercises}
         cells = [cells[at] for at in sorted(range(len(cells)), key=lambda at: place.get(at, at))]
-        taken = set[str]()
-        for made in cells:
-            name, count = made["id"], 1
-            while made["id"] in taken:
-                count += 1
-                made["id"] = f"{name[:56]}-{count}"
-            taken.add(made["id"])
+        _distinct(cells)
         about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
         notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
         return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
-    def opening(self, root: Path, package: Package, repository: str | None) -> dict[str, Any]:
+    def opening(self, project: Project) -> dict[str, Any]:
         """Return the first cell: title, description, and what to install."""
         meta = self.page.meta.values
         lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
-        if needed := list(requirements([cell for cell, _ in self.cells], package, repository)):
+        if needed := list(requirements([cell for cell, _ in self.cells], project)):
             where = ", in a copy of the project's folder" if "." in needed else ""
             lines.append(f"To run this notebook, install what it uses{where}:")
             lines.append(f"```\npip install {' '.join(needed)}\n```")
         if self.exercises:
             lines.append(EXERCISES)
-        return self.text("title", "\n\n".join(lines), root)
+        return self.text("title", "\n\n".join(lines), project.root)
 
     def text(self, name: str, text: str, root: Path) -> dict[str, Any]:
         """Return a cell of Markdown, with the images of the project in it."""
@@ -179,12 +174,24 @@ def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, An
     about: dict[str, Any] = {"tags": ["raises-exception"]} if cell.options.get("error") else {}
     if cell.options.get("code-fold") is True:
         about["jupyter"] = {"source_hidden": True}
-    made = {"cell_type": "code", "execution_count": count, "id": name, "metadata": about}
-    return made | {"outputs": outputs, "source": cell.code}
+    start = {"cell_type": "code", "execution_count": count, "id": name, "metadata": about}
+    return start | {"outputs": outputs, "source": cell.code}
 
 
-def requirements(cells: list[Cell], package: Package, repository: str | None) -> Iterator[str]:
+def _distinct(cells: list[dict[str, Any]]) -> None:
+    """Give cells of one name different ones, of at most 64 characters."""
+    taken = set[str]()
+    for cell in cells:
+        name, count = cell["id"], 1
+        while cell["id"] in taken:
+            count += 1
+            cell["id"] = f"{name[:56]}-{count}"
+        taken.add(cell["id"])
+
+
+def requirements(cells: list[Cell], project: Project) -> Iterator[str]:
     """Return what pip must install for the cells: the project, and what they import beyond what it depends on."""
+    package, repository = project.package, project.website.get("repo-url")
     if cells and package.name:
         yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}

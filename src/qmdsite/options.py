@@ -1,196 +1,76 @@
-"""The options that are known, in one table, and YAML that is checked against it and keeps the line of each key."""
+"""The options that are known: the table in README.md; and YAML that is checked against it and keeps its lines."""
 
 import datetime
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
 
+from qmdsite.paths import HERE
 from qmdsite.problem import Position, Problem, did_you_mean
 
-PROJECT, PAGE, SHARED = "project", "page", "project folder page"
-FOLDED = "folder page"  # a page's own, which its folder may say for it
-ITEM, AUTHOR, LISTING = "item", "author", "listing"
-
-
-class Each(NamedTuple):
-    """A list, whose items are texts or options of the table's rows for this place."""
-
-    place: str
-
-
-class Group(NamedTuple):
-    """Options of the table's rows for this place."""
-
-    place: str
-
-
-Kind = Any  # a type; a tuple of kinds, any of which will do; a set of values; a pattern; Each; Group
-TEXTS, DATE, FOLD = (str, list), (datetime.date, str), {True, False, "show"}
-ADDRESS, LABEL = re.compile(r"https?://[\w.:-]+(/[\w.~/-]*)?"), re.compile(r"[\w:.-]+")
-NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list",
-         datetime.date: "a date"}  # fmt: skip
+ROW = re.compile(r"^\| `(?:\[([\w.]+)\.\])?([\w.-]+)` \| ([\w, ]+) \| (.*?) \| (.*?) \|$", re.M)
+ADDRESS, NAME = re.compile(r"https?://[\w.:-]+(/[\w.~/-]*)?"), re.compile(r"[\w:.-]+")
+# What the words in the table's column of values mean, but for literal values and for options.
+FITS: dict[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "texts": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    "a number": lambda value: type(value) in (int, float),
+    "a whole number": lambda value: type(value) is int,
+    "a day": lambda value: isinstance(value, datetime.date | str),
+    "an address: https://…": lambda value: isinstance(value, str) and bool(ADDRESS.fullmatch(value)),
+    "letters, digits and - _ . :": lambda value: isinstance(value, str) and bool(NAME.fullmatch(value)),
+    "anything": lambda value: True,
+}
+DEFAULTS = [("format", "html"), ("format.html", "default"), ("listing.feed", "true")]  # Quarto's words for no options
 
 
 class Option(NamedTuple):
-    """One option: where it may stand, what its value must be, and what it does."""
+    """A row of the table."""
 
+    within: str  # format.html or execute, below which it may stand too
     name: str
-    places: str
-    kind: Kind
+    places: list[str]
+    value: str
     about: str
-    within: str = ""  # "html": also within format.html; "execute": within execute, but not in a cell
+
+
+def table() -> str:
+    """Return the documentation of the options, as a table in Markdown."""
+    readme = (HERE / "README.md").read_text("utf-8")
+    return readme.partition("<!-- options -->")[2].partition("<!-- end -->")[0].strip()
 
 
 OPTIONS = [
-    Option("project.type", PROJECT, {"website"}, "what is rendered"),
-    Option("project.output-dir", PROJECT, str, "the folder of the project that the site is written to (_site)"),
-    Option("project.render", PROJECT, list, "the pages: files, folders and patterns, those after '!' left out (all)"),
-    Option("project.resources", PROJECT, TEXTS, "files, folders and patterns that are copied as they are"),
-    Option("project.pre-render", PROJECT, TEXTS, "Python scripts that run before the pages are read"),
-    Option("project.post-render", PROJECT, TEXTS, "Python scripts that run before the site is exchanged"),
-    Option("website.title", PROJECT, str, "the site's name, in the bar and behind each page's title"),
-    Option("website.description", PROJECT, str, "what the site is, for pages that do not say what they are"),
-    Option("website.site-url", PROJECT, ADDRESS, "where the site is published"),
-    Option("website.repo-url", PROJECT, str, "where its sources are, from which notebooks install the package"),
-    Option("website.favicon", PROJECT, str, "the picture in the browser's tab"),
-    Option("website.search", PROJECT, bool, "whether the pages can be searched (true)"),
-    Option("website.page-navigation", PROJECT, bool, "whether listed pages link to the previous and the next (false)"),
-    Option("website.open-graph", PROJECT, bool, "whether a link that is shared shows a card (false)"),
-    Option("website.twitter-card", PROJECT, bool, "the same for X (false)"),
-    Option("website.llms-txt", PROJECT, bool, "whether pages are also written as Markdown, with a list (false)"),
-    Option("website.navbar.title", PROJECT, (str, {False}), "the name in the bar, or none (the site's title)"),
-    Option("website.navbar.left", PROJECT, Each(ITEM), "links in the bar: pages, or options of an item"),
-    Option("website.navbar.right", PROJECT, Each(ITEM), "links at the bar's right end"),
-    Option("website.page-footer", PROJECT, (str, dict), "what stands below each page: Markdown, or its parts"),
-    *(Option(f"website.page-footer.{part}", PROJECT, (str, Each(ITEM)), f"what stands there at the {part}")
-      for part in ("left", "center", "right")),
-    Option("website.page-footer.border", PROJECT, bool, "changes nothing: there is a line above"),
-    Option("website.sidebar", PROJECT, {False}, "there is none"),
-    Option("website.bread-crumbs", PROJECT, object, "changes nothing: there is no sidebar"),
-    Option("text", ITEM, str, "the link's words (the page's title)"),
-    Option("href", ITEM, str, "the page or address that it leads to"),
-    Option("icon", ITEM, str, "shown as its name, where the item has no text: no font of icons is loaded"),
-    Option("aria-label", ITEM, str, "the words of an item that has only an icon"),
-    Option("name", AUTHOR, (str, dict), "the author's name, or its parts"),
-    *(Option(f"name.{part}", AUTHOR, str, f"the {part} name") for part in ("given", "family", "literal")),
-    Option("url", AUTHOR, str, "the author's page, to which the name links"),
-    Option("title", PAGE, str, "the page's title, which it must have"),
-    Option("subtitle", PAGE, str, "what stands below the title"),
-    Option("description", PAGE, str, "what the page is about: below the title, in listings, in cards"),
-    Option("date", PAGE, DATE, "its day, such as 2026-01-31; last-modified is that of its last commit"),
-    Option("date-modified", PAGE, DATE, "the day of its last change"),
-    Option("draft", FOLDED, bool, "whether the page is left out of the site (false)"),
-    Option("categories", FOLDED, list, "what listings can be filtered by"),
-    Option("image", PAGE, str, "the picture of the card that a shared link shows"),
-    Option("image-alt", FOLDED, str, "what is to be seen in it"),
-    Option("order", PAGE, int, "the page's place in a listing that is sorted by order"),
-    Option("aliases", PAGE, list, "other addresses, which lead here"),
-    Option("citation", FOLDED, bool, "whether the page says how to cite it (false)"),
-    Option("listing", PAGE, Group(LISTING), "a list of other pages"),
-    Option("id", LISTING, LABEL, "the div that the list fills (listing-listing: below the text)"),
-    Option("contents", LISTING, TEXTS, "what is listed: pages, folders and patterns, those after '!' left out"),
-    Option("sort", LISTING, TEXTS, "its order: title, date or order, with desc behind it for the last first"),
-    Option("type", LISTING, {"default"}, "how it looks"),
-    Option("categories", LISTING, bool, "whether it can be filtered by category (false)"),
-    Option("fields", LISTING, list, "what is shown: title, date, author, description, categories, reading-time"),
-    Option("feed", LISTING, (dict, {True}), "whether there is a feed of it: true, or its options"),
-    Option("feed.type", LISTING, {"full", "partial", "metadata"}, "how much of a page it holds (full)"),
-    Option("feed.items", LISTING, int, "how many pages at most (20)"),
-    Option("feed.title", LISTING, str, "its title (the site's)"),
-    Option("feed.description", LISTING, str, "what it is (the description of the page)"),
-    Option("sort-ui", LISTING, {False}, "there is none"),
-    Option("filter-ui", LISTING, {False}, "there is none"),
-    Option("author", SHARED, (str, list, Group(AUTHOR), Each(AUTHOR)), "who wrote it: names, or options of authors"),
-    Option("lang", SHARED, re.compile("en(-[A-Za-z]+)?"), "the language: English, in which all words are (en)"),
-    Option("bibliography", "project page", TEXTS, "the files of the works that are cited"),
-    Option("csl", "project page", str, "the style of citations"),
-    Option("link-citations", SHARED, bool, "whether a citation links to its entry (true)"),
-    Option("jupyter", SHARED, {"python3"}, "what runs the cells: the Python that runs the render"),
-    Option("engine", SHARED, {"jupyter"}, "the same"),
-    Option("editor", SHARED, object, "changes nothing: it is for editors"),
-    Option("format.ipynb", SHARED, {"default"}, "the page is also a notebook"),
-    Option("css", PROJECT, TEXTS, "style sheets of every page", "html"),
-    Option("toc", SHARED, bool, "whether the page has a table of contents (true)", "html"),
-    Option("toc-depth", SHARED, {1, 2, 3, 4, 5, 6}, "how deep it goes (3)", "html"),
-    Option("toc-title", SHARED, str, "its title (On this page)", "html"),
-    Option("number-sections", SHARED, bool, "whether headings have numbers (false)", "html"),
-    Option("html-math-method", SHARED, {"mathml"}, "how mathematics is written", "html"),
-    Option("code-tools", SHARED, dict, "a link to the page's source", "html"),
-    Option("code-tools.source", SHARED, {True}, "must be said, as must toggle", "html"),
-    Option("code-tools.toggle", SHARED, {False}, "what folds all code is not supported", "html"),
-    Option("code-tools.caption", SHARED, str, "the link's words (Source)", "html"),
-    Option("fig-format", SHARED, {"svg", "png", "retina"}, "the format of matplotlib's figures (retina)", "html"),
-    Option("fig-width", SHARED, float, "their width in inches (7)", "html"),
-    Option("fig-height", SHARED, float, "their height in inches (5)", "html"),
-    *(Option(name, SHARED, object, "changes nothing: the pages have a style of their own", "html")
-      for name in ("theme", "highlight-style", "code-copy", "code-overflow", "anchor-sections")),
-    Option("respect-user-color-scheme", SHARED, {True}, "the pages follow the reader's system", "html"),
-    Option("code-fold", f"{SHARED} cell", FOLD, "whether code is folded; show: open at first (false)", "html"),
-    Option("code-summary", f"{SHARED} cell", str, "the words on a fold (Code)", "html"),
-    Option("echo", f"{SHARED} cell", bool, "whether code is shown (true)", "execute"),
-    Option("eval", f"{SHARED} cell", bool, "whether it runs (true)", "execute"),
-    Option("include", f"{SHARED} cell", bool, "whether code or output is shown at all (true)", "execute"),
-    Option("output", f"{SHARED} cell", {True, False, "asis"}, "whether output is shown; asis: as Markdown", "execute"),
-    Option("warning", f"{SHARED} cell", bool, "whether what is written to stderr is shown (true)", "execute"),
-    Option("error", f"{SHARED} cell", bool, "whether an error is shown, and does not stop the render", "execute"),
-    Option("freeze", SHARED, object, "changes nothing: a result is kept for as long as it holds", "execute"),
-    Option("label", "cell", LABEL, "the cell's name, and its figure's or table's where it starts with fig- or tbl-"),
-    Option("fig-cap", "cell", str, "the figure's caption"),
-    Option("fig-alt", "cell", str, "what is to be seen in the figure, on one line: over several, Quarto loses it"),
-    Option("tbl-cap", "cell", str, "the table's caption"),
-]  # fmt: skip
-LIFTED = {"html": "format.html.", "execute": "execute."}
-DEFAULTS = [("format", "html"), ("format.html", "default"), ("listing.feed", "true")]  # Quarto's words for no options
+    Option(within, name, places.split(", "), value, about)
+    for within, name, places, value, about in ROW.findall(table())
+]
 
 
 def rows(place: str) -> Iterator[tuple[str, Option]]:
     """Return the options that may stand at a place, by their full names there."""
     for option in OPTIONS:
-        if place in option.places.split():
+        if place in option.places:
             if option.within != "execute" or place == "cell":
                 yield option.name, option
             if option.within and place != "cell":
-                yield LIFTED[option.within] + option.name, option
+                yield f"{option.within}.{option.name}", option
 
 
 def schema(place: str) -> dict[str, Any]:
-    """Return the options of a place as a tree: of each its kind under "", and what is within it by name."""
-    tree: dict[str, Any] = {}
+    """Return the options of a place as a tree: of each its value under "", and what is within it by name."""
+    tree: dict[str, Any] = {"": "options"}
     for name, option in rows(place):
         branch = tree
         for part in name.split("."):
-            branch = branch.setdefault(part, {"": dict})
-        branch[""] = option.kind
+            branch = branch.setdefault(part, {"": "options"})
+        branch[""] = option.value
     return tree
 
 
-SCHEMAS = {place: schema(place) for place in ("project", "folder", "page", "cell", ITEM, AUTHOR, LISTING)}
-
-
-def table() -> str:
-    """Return the options as a table in Markdown: the documentation of the dialect."""
-    lines = ["| Option | Where | Value | What it does |", "|---|---|---|---|"]
-    for option in OPTIONS:
-        name = {"html": "[format.html.]", "execute": "[execute.]"}.get(option.within, "") + option.name
-        lines.append(f"| `{name}` | {option.places.replace(' ', ', ')} | {described(option.kind)} | {option.about} |")
-    return "\n".join(lines)
-
-
-def described(kind: Kind) -> str:
-    """Return what a value must be, in words."""
-    if isinstance(kind, tuple) and not isinstance(kind, Each | Group):
-        return " or ".join(dict.fromkeys(map(described, kind)))
-    if isinstance(kind, set):
-        return " or ".join(sorted(json.dumps(value).replace('"', "") for value in kind))
-    if isinstance(kind, re.Pattern):
-        return "an address: https://…" if kind is ADDRESS else "letters, digits and - _ . :" if kind is LABEL else "en"
-    if isinstance(kind, Each | Group):
-        return f"{'a list: texts or ' if isinstance(kind, Each) else ''}options of {kind.place}"
-    return "options" if kind is dict else "anything" if kind is object else NAMES[kind]
+SCHEMAS = {place: schema(place) for place in sorted({place for option in OPTIONS for place in option.places})}
 
 
 @dataclass(frozen=True)
@@ -222,20 +102,18 @@ class Settings:
             for key in within:
                 inner = inner.get(key, {})
             values |= inner
-            count = len(within)
-            places |= {keys[count:]: place for keys, place in self.places.items() if keys[:count] == within}
+            places |= {keys[len(within) :]: at for keys, at in self.places.items() if keys[: len(within)] == within}
         return Settings(values, places, self.start)
 
 
 def read(text: str, place: str, path: str, first_line: int) -> tuple[Settings, list[Problem]]:
     """Return the options that a YAML text holds and what is wrong with it; if anything is, it holds none."""
     reader = _Reader(text, path, first_line)
+    values: dict[str, Any] = {}
     try:
-        node = reader.loader.get_single_node()
-        if node is None:
-            return Settings(start=reader.place(0)), []
-        reader.value(node, {**SCHEMAS[place], "": dict}, ())
-        values = reader.loader.construct_document(node)
+        if node := reader.loader.get_single_node():
+            reader.value(node, SCHEMAS[place], ())
+            values = reader.loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line if error.problem_mark else 0
         reader.complain(line, f"this is not valid YAML: {error.problem}")
@@ -243,9 +121,8 @@ def read(text: str, place: str, path: str, first_line: int) -> tuple[Settings, l
         reader.complain(0, f"a value here cannot be read: {' '.join(str(error).split())}")
     except RecursionError:
         reader.complain(0, "this is nested too deeply")
-    if reader.problems:
-        return Settings(start=reader.place(0)), reader.problems
-    return Settings(values, reader.places, reader.place(0)), []
+    start = reader.place(0)
+    return (Settings(start=start), reader.problems) if reader.problems else (Settings(values, reader.places, start), [])
 
 
 class _Reader:
@@ -264,22 +141,26 @@ class _Reader:
         self.problems.append(Problem(*self.place(line), words))
 
     def value(self, node: yaml.Node, known: dict[str, Any], keys: tuple[str | int, ...]) -> None:
-        """Check a value of any form."""
-        kinds = known[""] if type(known[""]) is tuple else (known[""],)
-        if isinstance(node, yaml.MappingNode):
-            for kind in kinds:
-                if kind is dict or isinstance(kind, Group):
-                    return self.mapping(node, SCHEMAS[kind.place] if isinstance(kind, Group) else known, keys)
-        elif isinstance(node, yaml.SequenceNode):
-            each = next((kind for kind in kinds if isinstance(kind, Each)), None)
-            if each:
-                for count, item in enumerate(node.value):
-                    self.places[*keys, count] = self.place(item.start_mark.line)
-                    self.value(item, {"": (str, Group(each.place))}, (*keys, count))
-                return None
+        """Check a value of any form: what the table says of it are alternatives."""
+        words = known[""].split(" or ")
+        if isinstance(node, yaml.SequenceNode):
             for count, item in enumerate(node.value):
                 self.places[*keys, count] = self.place(item.start_mark.line)
-        return self.plain(node, kinds, _said(keys))
+        for word in words:
+            kind, _, place = word.partition(" of ")
+            if kind == "options" and isinstance(node, yaml.MappingNode):
+                return self.mapping(node, SCHEMAS[place] if place else known, keys)
+            if kind == "a list" and isinstance(node, yaml.SequenceNode):
+                for count, item in enumerate(node.value):
+                    self.value(item, {"": f"text or options of {place}"}, (*keys, count))
+                return None
+        value = self.loader.construct_object(node, deep=True)
+        if not any(_fits(value, word) for word in words):
+            must = (
+                "options: 'key: value' on each line" if words[0].startswith("options") else known[""].replace("`", "")
+            )
+            self.complain(node.start_mark.line, f"{_name(keys) or 'this'} is {value!r}, and must be {must}")
+        return None
 
     def mapping(self, node: yaml.MappingNode, known: dict[str, Any], keys: tuple[str | int, ...]) -> None:
         """Check options by their names."""
@@ -290,10 +171,10 @@ class _Reader:
             self.places[inner] = self.place(line)
             if word not in known or not word:
                 near = did_you_mean(word, filter(None, known))
-                self.complain(line, f"the option '{_said(inner)}' is not supported{near}; remove it")
+                self.complain(line, f"the option '{_name(inner)}' is not supported{near}; remove it")
             elif word in seen:
-                self.complain(line, f"the option '{_said(inner)}' is given twice; remove one")
-            elif (_said(inner), value.value) in DEFAULTS:
+                self.complain(line, f"the option '{_name(inner)}' is given twice; remove one")
+            elif (_name(inner), value.value) in DEFAULTS:
                 # Not left out: a page's 'format' names all the formats that are made of it.
                 node.value[at] = key, yaml.MappingNode("tag:yaml.org,2002:map", [])
             else:
@@ -311,36 +192,13 @@ class _Reader:
         if word == "fig-alt" and node.start_mark.line != node.end_mark.line:
             self.complain(line, "fig-alt must stand on one line: over several, Quarto loses the figure")
 
-    def plain(self, node: yaml.Node, kinds: tuple[Kind, ...], name: str) -> None:
-        """Check a value that is no options."""
-        line = node.start_mark.line
-        value = self.loader.construct_object(node, deep=True)
-        if any(_fits(value, kind) for kind in kinds):
-            if list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):
-                self.complain(line, f"{name} must be a list of texts; put quotes around what is not text")
-        elif all(kind is dict or isinstance(kind, Group) for kind in kinds):
-            self.complain(line, f"{name or 'this'} must be options: 'key: value' on each line")
-        elif all(isinstance(kind, Each) for kind in kinds):
-            self.complain(line, f"{name} must be a list: '- …' on each line")
-        elif isinstance(kinds[0], re.Pattern):
-            must = "must be" if kinds[0] is ADDRESS else "may only hold" if kinds[0] is LABEL else "may only be"
-            self.complain(line, f"{name} is {value!r}, and {must} {described(kinds[0])}")
-        else:
-            must = "may only be" if isinstance(kinds[0], set) else "must be"
-            self.complain(line, f"{name} is {value!r}, and {must} {described(kinds)}")
+
+def _name(keys: tuple[str | int, ...]) -> str:
+    return ".".join(key for key in keys if isinstance(key, str))
 
 
-def _said(keys: tuple[str | int, ...]) -> str:
-    return ".".join(str(key) for key in keys if isinstance(key, str))
-
-
-def _fits(value: Any, kind: Kind) -> bool:
-    if isinstance(kind, set):
-        return any(type(value) is type(each) and value == each for each in kind)
-    if isinstance(kind, re.Pattern):
-        return isinstance(value, str) and bool(kind.fullmatch(value))
-    if isinstance(kind, Each | Group) or kind is dict:
-        return False
-    if kind is float:
-        return type(value) in (int, float)
-    return isinstance(value, kind) and (kind in (bool, object) or not isinstance(value, bool))
+def _fits(value: Any, word: str) -> bool:
+    if word.startswith("`"):
+        literal = yaml.safe_load(word.strip("`"))
+        return type(value) is type(literal) and value == literal
+    return word in FITS and FITS[word](value)

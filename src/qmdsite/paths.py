@@ -1,10 +1,11 @@
 """Files of a project, and where they go in its site."""
 
 import os
-import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+
+from pathspec import PathSpec
 
 HERE = Path(__file__).parent
 LIBS = "site_libs/qmdsite"
@@ -36,27 +37,21 @@ def files_of(root: Path) -> Iterator[Path]:
 def chosen(names: Iterable[str], patterns: Iterable[str], folder: str = "") -> tuple[list[str], list[int]]:
     """Return which names patterns choose, in the order of both, and which of the patterns choose none.
 
-    A pattern is a name, a folder or has * or **; what one chooses that starts with '!' is left out.
+    A pattern is a name, a folder or has * or **, as in .gitignore. One with * that does not start with / chooses in all
+    folders, as in Quarto, and so does one that starts with '!': what that chooses is left out.
     """
     names, found, idle = list(names), list[str](), list[int]()
     for count, pattern in enumerate(patterns):
-        wanted = re.compile(_expression(rooted(pattern.removeprefix("!"), folder)))
-        matching = [name for name in names if wanted.fullmatch(name)]
+        plain = pattern.removeprefix("!")
+        anywhere = not plain.startswith(("/", "..")) and ("*" in plain or plain != pattern)
+        wanted = rooted(f"**/{plain}" if anywhere else plain, folder)
+        matching = list(PathSpec.from_lines("gitignore", ["*" if wanted == "." else f"/{wanted}"]).match_files(names))
         if pattern.startswith("!"):
             found = [name for name in found if name not in matching]
         else:
             found += [name for name in matching if name not in found]
             idle += [] if matching else [count]
     return found, idle
-
-
-def _expression(pattern: str) -> str:
-    """Return a path's pattern as a regular expression, which the files in a folder of that path match too."""
-    if pattern == ".":
-        return ".*"
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    found = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return "".join(parts.get(part, re.escape(part)) for part in found) + "(?:/.*)?"
 
 
 def decoded(data: bytes) -> tuple[str, str]:

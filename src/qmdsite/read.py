@@ -163,10 +163,10 @@ def _last_modified(file: Path) -> datetime.date:
     """Return the day of a file's last commit, which all copies have; where there is none, the file's own."""
     command = ["git", "log", "-1", "--format=%cs", "--", file.name]
     try:
-        said = subprocess.run(command, cwd=file.parent, capture_output=True, text=True).stdout.strip()
+        committed = subprocess.run(command, cwd=file.parent, capture_output=True, text=True).stdout.strip()
     except FileNotFoundError:
-        said = ""
-    return datetime.date.fromisoformat(said) if said else datetime.date.fromtimestamp(file.stat().st_mtime)
+        committed = ""
+    return datetime.date.fromisoformat(committed) if committed else datetime.date.fromtimestamp(file.stat().st_mtime)
 
 
 def _listing(project: Project, page: Page) -> tuple[list[Page], list[Problem]]:

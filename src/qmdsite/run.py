@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -116,7 +117,8 @@ class Executor:
 
         code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(REPORT, False)]
         notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
-            {"cell_type": "code", "source": text, "outputs": [], "metadata": {"tags": ["raises-exception"] * error}}
+            {"cell_type": "code", "execution_count": None, "source": text, "outputs": [],
+             "metadata": {"tags": ["raises-exception"] * error}}
             for text, error in code
         ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
         kernel = _kernel(folder)
@@ -133,7 +135,7 @@ class Executor:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
         except Exception as error:
             at = min(max(client.code_cells_executed, 1), len(page.cells)) - 1
-            raise _failure(page.cells[at], notebook.cells[at].execution_count, error) from None
+            raise _failure(page.cells[at], notebook.cells[at].get("execution_count", 0), error) from None
         finally:
             self.kernels.pop(page.path, None)
             atexit.unregister(client._cleanup_kernel)
@@ -187,20 +189,27 @@ def _failure(cell: Cell, count: int, error: Exception) -> FailedCell:
 def _tidy(outputs: list[Any]) -> list[Output]:
     """Return the outputs with streams in a fixed order: how two of them interleave differs from run to run."""
     result: list[Output] = []
-    streams: dict[str, str] = {}
-    for output in [*outputs, None]:
-        if output and output.output_type == "stream":
-            streams[output.name] = streams.get(output.name, "") + output.text
-            continue
-        found = [{"stream": name, "text": streams[name]} for name in ("stdout", "stderr") if name in streams]
-        if output and output.output_type == "error":
-            text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
-            found.append({"stream": "error", "text": text, "ename": output.ename, "evalue": output.evalue})
-        result += [{key: CELL_FILE.sub("cell.py", NOISE.sub("", text)) for key, text in each.items()} for each in found]
-        streams = {}
-        if output and output.output_type != "error":
-            # A text may also come as a list of lines.
-            data = {form: "".join(text) if isinstance(text, list) else text for form, text in output.data.items()}
-            about = {"metadata": output.metadata, "result": output.output_type == "execute_result"}
-            result.append({"data": data} | {key: value for key, value in about.items() if value})
+    for is_stream, group in groupby(outputs, lambda output: output.output_type == "stream"):
+        if is_stream:
+            texts = [(output.name, output.text) for output in group]
+            merged = {name: "".join(text for each, text in texts if each == name) for name in ("stdout", "stderr")}
+            result += [_clean({"stream": name, "text": text}) for name, text in merged.items() if text]
+        else:
+            result += map(_shown, group)
     return result
+
+
+def _clean(output: dict[str, str]) -> Output:
+    """Return a stream or an error without what differs from run to run."""
+    return {key: CELL_FILE.sub("cell.py", NOISE.sub("", text)) for key, text in output.items()}
+
+
+def _shown(output: Any) -> Output:
+    """Return an error, or a result in all its forms."""
+    if output.output_type == "error":
+        text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+        return _clean({"stream": "error", "text": text, "ename": output.ename, "evalue": output.evalue})
+    # A text may also come as a list of lines.
+    data = {form: "".join(text) if isinstance(text, list) else text for form, text in output.data.items()}
+    about = {"metadata": output.metadata, "result": output.output_type == "execute_result"}
+    return {"data": data} | {key: value for key, value in about.items() if value}

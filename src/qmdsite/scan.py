@@ -65,12 +65,10 @@ class _Scanner:
                 self.fenced(line, fence, todo)
             elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
                 todo.extendleft(reversed(self.included(line, include[2])))
+            elif text == "---" and not previous and todo and todo[0].text.strip():
+                self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
             else:
-                if text.startswith(":::"):
-                    self.div(line, previous)
-                elif text == "---" and not previous and todo and todo[0].text.strip():
-                    self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
-                self.prose(line)
+                self.prose(line, previous)
             previous = text
         for line in self.divs:
             self.never_closed(line, "div", ":::")
@@ -94,7 +92,9 @@ class _Scanner:
         self.parts.append(self.text)
         self.text = []
 
-    def prose(self, line: Line) -> None:
+    def prose(self, line: Line, previous: str) -> None:
+        if line.text.strip().startswith(":::"):
+            self.div(line, previous)
         self.shortcodes(line)
         if DOLLARS.findall(line.text).count("$$") % 2:
             self.display = None if self.display else line
