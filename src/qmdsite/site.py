@@ -154,25 +154,28 @@ class Build:
     def _run(self) -> None:
         """Run the pages whose results do not hold, and convert them again; say of each page what became of it."""
         failures, problems, count = list[str](), list[Problem](), len(self.chosen)
-
-        def finish(page: Page) -> tuple[Page, str]:
-            started = time.time()
-            if page not in self.stale:
-                return page, "unchanged" if page.cells else "no cells"
-            try:
-                outputs = self.executor.run(page)
-            except FailedCell as failure:
-                failures.append(str(failure))
-                return page, "failed"
-            _, self.articles[page.path], wrong = self._convert(page, outputs)
-            problems.extend(wrong)
-            return page, f"ran {len(page.cells)} cells in {time.time() - started:.1f} s"
-
-        for number, (page, words) in enumerate(self._at_once(finish, self.chosen), 1):
+        for number, (page, words, found) in enumerate(self._at_once(self._finish, self.chosen), 1):
             print(f"[{number}/{count}] {page.path}  {words}", flush=True)
+            if isinstance(found, FailedCell):
+                failures.append(str(found))
+            elif found:
+                self.articles[page.path] = found[0]
+                problems += found[1]
         if failures:
             raise FailedCell("\n".join([*sorted(failures), *map(str, sorted(set(problems)))]))
         judge(problems)
+
+    def _finish(self, page: Page) -> tuple[Page, str, FailedCell | tuple[Article, list[Problem]] | None]:
+        """Run a page if its result does not hold; return it with what became of it, in words and as a value."""
+        started = time.time()
+        if page not in self.stale:
+            return page, "unchanged" if page.cells else "no cells", None
+        try:
+            outputs = self.executor.run(page)
+        except FailedCell as failure:
+            return page, "failed", failure
+        _, article, problems = self._convert(page, outputs)
+        return page, f"ran {len(page.cells)} cells in {time.time() - started:.1f} s", (article, problems)
 
     def finished(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return all files of the site, and what became of its links."""
