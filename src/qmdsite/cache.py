@@ -1,6 +1,7 @@
 """Results kept between renders; an entry that is damaged counts as missing."""
 
 import hashlib
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,11 @@ def digest(*parts: str | bytes) -> str:
     """Return one name for all the parts."""
     data = [part.encode() if isinstance(part, str) else part for part in parts]
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in data)).hexdigest()
+
+
+def installed() -> list[str]:
+    """Return the names NAME-VERSION.dist-info of the folders of what is installed; to read what is in them takes long."""
+    return sorted(each.name for folder in sys.path for each in Path(folder).glob("*.*-info"))
 
 
 class Cache:

@@ -3,8 +3,6 @@
 import datetime
 from typing import Any
 
-from feedgen.feed import FeedGenerator
-
 from qmdsite.markup import main, plain_code, words, written
 from qmdsite.page import Page
 from qmdsite.paths import out
@@ -26,6 +24,9 @@ def feed(project: Project, page: Page, files: dict[str, bytes]) -> bytes:
     """Return the feed of a page's listing as RSS 2.0, the newest first."""
     wanted, website = page.meta.get("listing")["feed"], project.website
     items = sorted(project.listings[page.path], key=moment, reverse=True)[: wanted.get("items", 20)]
+    # Imported here, as most sites have no feed.
+    from feedgen.feed import FeedGenerator
+
     rss: Any = FeedGenerator()
     rss.load_extension("dc")
     rss.title(wanted.get("title", website["title"]))

@@ -2,7 +2,6 @@
 
 import ast
 import base64
-import functools
 import json
 import mimetypes
 import re
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from qmdsite import marks, pandoc
-from qmdsite.cache import Cache, digest
+from qmdsite.cache import Cache, digest, installed
 from qmdsite.compose import Composition, block, literal
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.paths import HERE, out
@@ -31,8 +30,6 @@ EXERCISES = (
 UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": {"tags": ["raises-exception"]}}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
-packages = functools.cache(metadata.packages_distributions)
-
 
 def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tuple[bytes, list[Problem]]:
     """Return a page as a notebook, and what is wrong with it."""
@@ -42,7 +39,7 @@ def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tu
         meta["address"] = literal(project.address(out(page.path)))
     arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]
     found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
-    written = composed.write(marks.clean(found.text), project)
+    written = composed.write(marks.clean(found.text), project, cache)
     return written, composed.problems + pandoc.placed(wrong, composed.positions)
 
 
@@ -105,10 +102,10 @@ class Notebook(Composition):
         markdown = data.get("text/markdown")
         return f"{self.mark(len(outputs) - 1)}\n\n{markdown}\n\n{self.mark('end')}" if markdown else ""
 
-    def write(self, text: str, project: Project) -> bytes:
+    def write(self, text: str, project: Project, cache: Cache) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
         root = project.root
-        todo, cells = enumerate(self.cells, 1), [self.opening(project)]
+        todo, cells = enumerate(self.cells, 1), [self.opening(project, cache)]
         labels: dict[str, int] = {}
         first, *pieces = re.split(rf"<!--qmdsite {self.key} (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
@@ -136,11 +133,11 @@ class Notebook(Composition):
         notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
         return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
-    def opening(self, project: Project) -> dict[str, Any]:
+    def opening(self, project: Project, cache: Cache) -> dict[str, Any]:
         """Return the first cell: title, description, and what to install."""
         meta = self.page.meta.values
         lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
-        if needed := list(requirements([cell for cell, _ in self.cells], project)):
+        if needed := list(requirements([cell for cell, _ in self.cells], project, cache)):
             where = ", in a copy of the project's folder" if "." in needed else ""
             lines.append(f"To run this notebook, install what it uses{where}:")
             lines.append(f"```\npip install {' '.join(needed)}\n```")
@@ -189,15 +186,20 @@ def _distinct(cells: list[dict[str, Any]]) -> None:
         taken.add(cell["id"])
 
 
-def requirements(cells: list[Cell], project: Project) -> Iterator[str]:
+def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[str]:
     """Return what pip must install for the cells: the project, and what they import beyond what it depends on."""
     package, repository = project.package, project.website.get("repo-url")
     if cells and package.name:
         yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
-    found = packages()
+    found: dict[str, list[str]] = json.loads(cache.made(digest("modules", *installed()), _packages))
     known = {_normal(each) for each in (package.name, *package.dependencies)}
     yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
+
+
+def _packages() -> bytes:
+    """Return which packages have which modules; to find that out takes a quarter of a second."""
+    return json.dumps(metadata.packages_distributions()).encode()
 
 
 def _normal(requirement: str) -> str:

@@ -1,6 +1,5 @@
 """The phase that runs a page's cells in a kernel of its own, and keeps the results for as long as they hold."""
 
-import asyncio
 import atexit
 import json
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
-from qmdsite.cache import Cache, digest
+from qmdsite.cache import Cache, digest, installed
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import FailedCell
 
@@ -60,9 +59,7 @@ class Executor:
     def __init__(self, root: Path, output: Path, sockets: Path, cache: Cache) -> None:
         """Keep results in `cache`, for what is installed now, and the kernels' sockets in `sockets`."""
         self.root, self.output, self.sockets, self.cache = root, output, sockets, cache
-        # A folder NAME-VERSION.dist-info for each package; to read what is in them takes long.
-        versions = sorted(each.name for folder in sys.path for each in Path(folder).glob("*.*-info"))
-        self.environment = digest(sys.version, *versions, Path(__file__).read_bytes())
+        self.environment = digest(sys.version, *installed(), Path(__file__).read_bytes())
         self.kernels: dict[str, int] = {}
         self.stopped = False
 
@@ -112,6 +109,8 @@ class Executor:
     def _run(self, page: Page, folder: str) -> tuple[Outputs, list[str]]:
         """Run the page's cells in a kernel, and one that says which files it read."""
         # Imported here: they take half a second that a render with nothing to run need not spend.
+        import asyncio
+
         import nbformat
         from nbclient import NotebookClient
 
