@@ -14,7 +14,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def installed() -> list[str]:
-    """Return the names NAME-VERSION.dist-info of the folders of what is installed; to read what is in them takes long."""
+    """Return the names of the folders of what is installed, NAME-VERSION.dist-info: to read them takes long."""
     return sorted(each.name for folder in sys.path for each in Path(folder).glob("*.*-info"))
 
 
