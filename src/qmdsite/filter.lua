@@ -50,7 +50,7 @@ local function Inlines(list)
     local id, mark, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)([\xF0\x90\x92\xA0-\xA9]*)}(.*)$"
     local at = not id and i or list[i - 1] and list[i - 1].text and i - 1 or i - 2
     if list[at] and list[at].mathtype == "DisplayMath" then
-      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = mark }))
+      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = id and mark ~= "" and mark or nil }))
       if id then list[i] = pandoc.Str(rest) end
       for _ = at + 1, i - 1 do list:remove(at + 1) end
     end

@@ -88,6 +88,15 @@ local function Str(str)
   return pandoc.Str(unmarked(str.text))
 end
 
+-- What a span has decides how it is written. One that had nothing but its mark is what pandoc put small capitals into.
+local function Span(span)
+  visit "span"(span)
+  if span.identifier ~= "" then return span end
+  local marked = span.attributes["data-at"]
+  span.attributes["data-at"] = nil
+  return marked and span.attr == pandoc.Attr() and span.content or span
+end
+
 local function text(kind)
   return function(element)
     if kind then visit(kind)(element) end
@@ -105,7 +114,7 @@ end
 
 local function Para(para)
   local words = pandoc.utils.stringify(para)
-  if words:match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
+  if unmarked(words):match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
 end
 
 -- A path from the folder of the project becomes one from the folder of the page.
@@ -142,6 +151,6 @@ end
 return {
   { Meta = Meta },
   { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Link = Link, Image = Image,
-    Table = Table, Span = visit "span", Code = text "code", CodeBlock = text "block", Math = text(),
+    Table = Table, Span = Span, Code = text "code", CodeBlock = text "block", Math = text(),
     RawInline = Raw, RawBlock = Raw, Cite = function(cite) seen(pandoc.utils.stringify(cite.content)) return cite, false end },
 }

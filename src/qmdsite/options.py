@@ -315,19 +315,23 @@ class _Reader:
         """Check a value that is no options."""
         line = node.start_mark.line
         value = self.loader.construct_object(node, deep=True)
-        if any(_fits(value, kind) for kind in kinds):
-            if list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):
-                self.complain(line, f"{name} must be a list of texts; put quotes around what is not text")
-        elif all(kind is dict or isinstance(kind, Group) for kind in kinds):
-            self.complain(line, f"{name or 'this'} must be options: 'key: value' on each line")
-        elif all(isinstance(kind, Each) for kind in kinds):
-            self.complain(line, f"{name} must be a list: '- …' on each line")
-        elif isinstance(kinds[0], re.Pattern):
-            must = "must be" if kinds[0] is ADDRESS else "may only hold" if kinds[0] is LABEL else "may only be"
-            self.complain(line, f"{name} is {value!r}, and {must} {described(kinds[0])}")
-        else:
-            must = "may only be" if isinstance(kinds[0], set) else "must be"
-            self.complain(line, f"{name} is {value!r}, and {must} {described(kinds)}")
+        if not any(_fits(value, kind) for kind in kinds):
+            self.complain(line, _unfit(name, value, kinds))
+        elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            self.complain(line, f"{name} must be a list of texts; put quotes around what is not text")
+
+
+def _unfit(name: str, value: Any, kinds: tuple[Kind, ...]) -> str:
+    """Return what is wrong with a value that is of none of these kinds."""
+    first = kinds[0]
+    if all(kind is dict or isinstance(kind, Group) for kind in kinds):
+        return f"{name or 'this'} must be options: 'key: value' on each line"
+    if all(isinstance(kind, Each) for kind in kinds):
+        return f"{name} must be a list: '- …' on each line"
+    if first is LABEL:
+        return f"{name} is {value!r}, and may only hold {described(LABEL)}"
+    chosen = isinstance(first, set) or (isinstance(first, re.Pattern) and first is not ADDRESS)
+    return f"{name} is {value!r}, and {'may only be' if chosen else 'must be'} {described(kinds)}"
 
 
 def _said(keys: tuple[str | int, ...]) -> str:

@@ -55,28 +55,34 @@ class _Scanner:
         while todo:
             line = todo.popleft()
             self.count += 1
-            text = line.text.strip()
-            if self.display and (not text or FENCE.match(line.text)):
-                self.never_closed(self.display, "display mathematics", "$$")
-                self.display = None
-            if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
-                self.comment(line, todo)
-            elif fence := FENCE.match(line.text):
-                self.fenced(line, fence, todo)
-            elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
-                todo.extendleft(reversed(self.included(line, include[2])))
-            else:
-                if text.startswith(":::"):
-                    self.div(line, previous)
-                elif text == "---" and not previous and todo and todo[0].text.strip():
-                    self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
-                self.prose(line)
-            previous = text
+            if not line.text.strip() or FENCE.match(line.text):
+                self.end_of_display()
+            self.line(line, previous, todo)
+            previous = line.text.strip()
+        self.end_of_display()
         for line in self.divs:
             self.never_closed(line, "div", ":::")
+        self.flush()
+
+    def line(self, line: Line, previous: str, todo: deque[Line]) -> None:
+        text = line.text.strip()
+        if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
+            self.comment(line, todo)
+        elif fence := FENCE.match(line.text):
+            self.fenced(line, fence, todo)
+        elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
+            todo.extendleft(reversed(self.included(line, include[2])))
+        else:
+            if text.startswith(":::"):
+                self.div(line, previous)
+            elif text == "---" and not previous and todo and todo[0].text.strip():
+                self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
+            self.prose(line)
+
+    def end_of_display(self) -> None:
         if self.display:
             self.never_closed(self.display, "display mathematics", "$$")
-        self.flush()
+        self.display = None
 
     def never_closed(self, line: Line, what: str, end: str) -> None:
         self.complain(line, f"the {what} opened here is never closed; end it with '{end}'")
