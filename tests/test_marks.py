@@ -404,8 +404,8 @@ word{.k} <b>{.k}</b> "q"{.k} (p){.k} **b**{.k}
 
 [x]{.k title="a } b"} [x]{title='$y$' .k} [x](x.html "a 'b' $c$"){.k}
 
-@parr2018. starts a line, and, [@parr2018 and *text*], [-@parr2018 [x]], @parr2018[p. 3].
-x@parr2018 *@parr2018* [*@parr2018*]{.k} @parr2018--@parr2018 @parr2018---x  [^1]@parr2018.
+@other. begins an example,, [@parr2018 and *text*], [-@parr2018 [x]], @parr2018[p. 3].
+x@parr2018 *@parr2018* [*@parr2018*]{.k} @parr2018--@parr2018 @parr2018---x  [^1]@parr2018 [^1]_x_ "a[^1]"[^1]'s.
 
 Dollars \$5 $x$ costs 5 and $5 to $6, $x+
 y$ and $\text{a $b$ c}$, $\{x\}$, $a_{1}${.k}
@@ -416,9 +416,11 @@ y$ and $\text{a $b$ c}$, $\{x\}$, $a_{1}${.k}
 
     text @parr2018
 
-(@parr2018) an example that is named as a work
+(@named) an example
 
-See (@parr2018).
+See (@named), @named and @{named}.
+
+## As in (@named) {.k}
 """
 
 

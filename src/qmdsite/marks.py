@@ -6,7 +6,7 @@ out again; a mark in a wrong place is only not found.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 DIGITS = "𐒠𐒡𐒢𐒣𐒤𐒥𐒦𐒧𐒨𐒩"
 WRITE, READ = str.maketrans("0123456789", DIGITS), str.maketrans(DIGITS, "0123456789")
@@ -29,7 +29,7 @@ PROSE = re.compile(
     | (?<!\w)@(?:\{[^{}\s]+(?=\})|[A-Za-z0-9_*]\w*(?:[:.\#$%&+?<>~/-]\w+)*)          # a citation
     | \]\(\s*(?:<[^<>\n]*(?=>)|[^\s()<>]*(?:\([^\s()]*\)[^\s()]*)*)                  # where a link leads
     | (?:^|\n)[ ]{0,3}\[[^\]\n^@][^\]\n]*\]:[ \t]*(?:<[^<>\n]*(?=>)|[^\s<>]+)        # the same, below the text
-    | \[\^[^\]\s]+\](?!:)                                                            # a footnote
+    | \[\^[^\]\s]+\](?=[\s.,;!?)]|$)                                                         # a footnote
     | \{\#eq-[\w.:-]+(?=\s*\})                                                       # the label of an equation
     """.replace("INNER", INNER),
     re.X | re.S,
@@ -44,8 +44,8 @@ ALIGNED = re.compile(r"^[ ]*(?:-{2,}(?:[ ]+-+)*|\+[-=:+]+\+)[ ]*$", re.M)
 TITLED = re.compile(r"[ ]*(?:(?:[Tt]able)?:|\[[^\]]+\]:)|.*\n(?:=+|-+)[ ]*(?:\n|$)")
 LINKED = re.compile(r"\]\((?:[^()]|\([^()]*\))*\)$")
 # Examples are numbered where they stand, as (@name), and referred to in the form of citations.
-EXAMPLES = re.compile(r"(?:\A|\n[ \t]*\n)([ \t]*\(@[\w-]*\)[ \t].*(?:\n.*\S.*)*)")
-EXAMPLE = re.compile(r"^[ \t]*\(@([\w-]+)\)[ \t]", re.M)
+EXAMPLES = re.compile(r"(?:\A|\n[ \t]*\n)([ \t]*\(?@[\w-]*[.)][ \t].*(?:\n.*\S.*)*)")
+EXAMPLE = re.compile(r"^[ \t]*\(?@([\w-]+)[.)][ \t]", re.M)
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 INDENTED = re.compile(r" {4}|\t")
 # What begins a list, a note or a definition, in which what is indented need not be code.
@@ -115,6 +115,14 @@ def _kind(line: str, listed: bool) -> str:
 def _uncommented(line: str) -> str:
     """Return what is left of a line behind its code and its last comment."""
     return re.sub("`[^`]*`", "", line).rpartition("-->")[2]
+
+
+def unmarked(text: str, first: int) -> Iterator[tuple[int, str]]:
+    """Yield the lines of the tables that have no marks, by their numbers."""
+    for _, block in _blocks(text.split("\n")):
+        if any(map(ALIGNED.match, block)):
+            yield from enumerate(block, first)
+        first += len(block)
 
 
 def _goes_on(line: str) -> bool:
