@@ -122,7 +122,14 @@ local function take_title(div)
   return first and first.t == "Header" and div.content:remove(1).content
 end
 
+local CHOICES = { collapse = " true false ", icon = " true false ", appearance = " default simple minimal " }
 local function callout(div, name)
+  for option, choices in pairs(CHOICES) do
+    local given = div.attributes[option]
+    if given and not choices:find(" " .. given .. " ", 1, true) then
+      problem(at(div), option .. " is '" .. given .. "', and may only be one of:" .. choices)
+    end
+  end
   local given = div.attributes.title and inlines(pandoc.read(div.attributes.title).blocks) or take_title(div)
   local style = div.attributes.appearance or "default"
   local title = given or style == "default" and { pandoc.Str(name:sub(1, 1):upper() .. name:sub(2)) }
@@ -174,7 +181,7 @@ local function Div(div)
     if group == "callout" then return callout(div, name) end
     if class == "panel-tabset" then return tabset(div) end
     if PROOFS[class] then return theorem(div, "proof", pandoc.Str(PROOFS[class])) end
-    if class == "aside" then div.classes = { "column-margin" } end
+    if class == "aside" then return pandoc.Div(div.content, { class = "column-margin" }) end
   end
   if prefix == "fig" or prefix == "tbl" or div.classes:includes "cell-float" then return float_div(div) end
   if NAMES[prefix] and number[div.identifier] then return theorem(div, "theorem", numbered(div.identifier)) end
@@ -190,6 +197,9 @@ local function Table(tab)
 end
 
 local function Image(image)
+  if kind(image.identifier) == "fig" then
+    problem(at(image), "'" .. image.identifier .. "' needs a caption, in the brackets, and a paragraph of its own")
+  end
   image.attributes.alt, image.attributes["fig-alt"] = image.attributes["fig-alt"], nil
   return image
 end

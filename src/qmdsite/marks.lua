@@ -48,6 +48,7 @@ end
 
 -- A page is "html", a notebook "ipynb", whatever pandoc writes.
 local OWN = FORMAT:match "^html" and "html" or "ipynb"
+local FORMATS = " html html:js ipynb pdf latex beamer typst docx odt pptx revealjs epub markdown gfm commonmark jats asciidoc "
 local CONDITIONS = { ["when-format"] = true, ["unless-format"] = false }
 local function shown(div)
   local result = div.classes:includes "content-visible"
@@ -55,13 +56,17 @@ local function shown(div)
   local holds = true
   for name, wanted in pairs(CONDITIONS) do
     local formats = div.attributes[name]
-    if formats then holds = holds and ((formats == OWN) == wanted) end
+    if formats and not FORMATS:find(" " .. formats .. " ", 1, true) then
+      problem(near, "the format '" .. formats .. "' is not known")
+    end
+    if formats then holds = holds and ((formats:gsub(":js$", "") == OWN) == wanted) end
     div.attributes[name] = nil
   end
   return holds == result
 end
 
-local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm" }
+local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm", lst = "a numbered listing" }
+for _, kind in ipairs { "nte", "tip", "wrn", "imp", "cau" } do UNSUPPORTED[kind] = "a numbered callout" end
 local function Div(div)
   near = div.attributes["data-at"] or near
   if not shown(div) then return {}, false end
@@ -82,7 +87,10 @@ end
 local function Str(str)
   if not str.text:find(LEAD, 1, true) then return end
   near = mark_in(str.text)
-  if str.text:match "^{#eq%-" then return end
+  if str.text:match "^{#eq%-" then
+    if not str.text:match "}" then problem(near, "of an equation only the label may stand in the braces") end
+    return
+  end
   local note = unmarked(str.text):match "%[%^[^%]]+%]"
   if note then problem(near, "the footnote '" .. note .. "' is never defined") end
   return pandoc.Str(unmarked(str.text))

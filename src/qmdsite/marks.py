@@ -20,17 +20,17 @@ INNER = rf"\s*{PART}(?:\s+{PART})*\s*"
 PROSE = re.compile(
     r"""
       \\begin\{[^}]*\}                                                                 # what is no Markdown
+    | (?:^|\n)[ \t]*:{3,}[ \t]*[^\s:][^\n]*                                            # no div
+    | (?P<command>\\[A-Za-z]+|(?<!`)`[^`\n]+`(?=\{=(?!html\})))                        # what is refused
     | (?P<code>(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|\\[^\nA-Za-z]|<!--.*?-->|<[a-z][\w+.-]*:[^\s>]*>)
-    | (?:^|\n)[ \t]*:{3,}[ \t]*[^\s:][^\n]*                                              # no div
-    | (?P<command>\\[A-Za-z]+)                                                         # TeX, which is refused
     | (?P<math>\$\$(?=.+?\$\$)|\$(?=[^\s$](?:[^$]*?[^\s$\\])?\$(?!\d))) (?P<tex>(?:\\.|[^$\\])*\$\$?)
     | (?P<tag></?[A-Za-z][\w-]*(?:\s+[^<>\s=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?)*\s*/?>)
     | (?P<attributes>(?<=[\])`\s])\{(?!\#eq-)INNER(?=\}))
-    | (?<!\w)@(?:\{[^{}\s]+(?=\})|[A-Za-z0-9_*]\w*(?:[:.\#$%&+?<>~/-]\w+)*)          # a citation
-    | \]\(\s*(?:<[^<>\n]*(?=>)|[^\s()<>]*(?:\([^\s()]*\)[^\s()]*)*)                  # where a link leads
-    | (?:^|\n)[ ]{0,3}\[[^\]\n^@][^\]\n]*\]:[ \t]*(?:<[^<>\n]*(?=>)|[^\s<>]+)        # the same, below the text
-    | \[\^[^\]\s]+\](?=[\s.,;!?)]|$)                                                         # a footnote
-    | \{\#eq-[\w.:-]+(?=\s*\})                                                       # the label of an equation
+    | (?<!\w)@(?:\{[^{}\s]+(?=\})|[A-Za-z0-9_*]\w*(?:[:.\#$%&+?<>~/-]\w+)*)            # a citation
+    | \]\(\s*(?:<[^<>\n]*(?=>)|[^\s()<>]*(?:\([^\s()]*\)[^\s()]*)*)                    # where a link leads
+    | (?:^|\n)[ ]{0,3}\[[^\]\n^@][^\]\n]*\]:[ \t]*(?:<[^<>\n]*(?=>)|[^\s<>]+)          # the same, below the text
+    | \[\^[^\]\s]+\](?=[\s.,;!?)]|$)                                                   # a footnote
+    | \{\#eq-[\w.:-]+(?=[\s}])                                                         # the label of an equation
     """.replace("INNER", INNER),
     re.X | re.S,
 )
@@ -78,9 +78,7 @@ def markdown(text: str, first: int) -> str:
         if kind == "prose":
             lines += _prose("\n".join(block), number, examples).split("\n")
         elif kind == "fence":
-            raw = re.match(r"\{=html", FENCE.match(block[0])[3])  # type: ignore[index]
-            body = html("\n".join(block[1:]), number + 1).split("\n") if raw else block[1:]
-            lines += [_opened(block[0], number), *body]
+            lines += [_opened(block[0], number), *_body(block, number + 1)]
         else:
             lines += [_titled(line, number, examples) for line in block] if kind == "line" else block
     return "\n".join(lines)
@@ -145,6 +143,14 @@ def _opened(line: str, number: int) -> str:
     if re.fullmatch(rf"\{{{INNER}\}}", info):
         return f"{indent}{ticks} {info[:-1]} data-at={mark(number)}}}"
     return f"{indent}{ticks} {{.{info} data-at={mark(number)}}}" if re.fullmatch(r"[\w+-]+", info) else line
+
+
+def _body(code: list[str], first: int) -> list[str]:
+    """Return what stands in a block of code, and its end, with marks if it is raw."""
+    raw = re.match(r"\{=(\w+)", FENCE.match(code[0])[3])  # type: ignore[index]
+    if raw and raw[1] == "html":
+        return html("\n".join(code[1:]), first).split("\n")
+    return [mark(first - 1) + code[1], *code[2:]] if raw and len(code) > 2 else code[1:]
 
 
 def _titled(line: str, number: int, examples: Container[str]) -> str:

@@ -315,6 +315,8 @@ class _Reader:
         """Check a value that is no options."""
         line = node.start_mark.line
         value = self.loader.construct_object(node, deep=True)
+        if isinstance(value, str) and "{{<" in value:
+            self.complain(line, f"a shortcode in {name} is not supported; write what it stands for")
         if not any(_fits(value, kind) for kind in kinds):
             self.complain(line, _unfit(name, value, kinds))
         elif list in kinds and isinstance(value, list) and not all(isinstance(item, str) for item in value):

@@ -146,10 +146,15 @@ class _Scanner:
                 self.complain(line, "this is not a div; write '::: {.class}' or '::: class'")
             if previous and not previous.startswith(":::"):
                 self.complain(line, "a div must have a blank line before it, or else it is taken for text")
+            self.of_cells(line)
             for name in re.findall(r"callout-([\w-]+)", attributes):
                 if name not in CALLOUTS:
                     near = did_you_mean(name, CALLOUTS)
                     self.complain(line, f"there is no callout '{name}'{near}; there are {', '.join(CALLOUTS)}")
+
+    def of_cells(self, line: Line) -> None:
+        for name in re.findall(r"\.(cell(?:-[\w-]+)?)(?=[\s}])", line.text):
+            self.complain(line, f"the class '{name}' is written around cells, and may not be written by hand")
 
     def fenced(self, opening: Line, fence: re.Match[str], todo: deque[Line]) -> None:
         indent, ticks, info = fence[1], fence[2], fence[3].strip()
@@ -163,6 +168,7 @@ class _Scanner:
         if len(body) == 1 or not self.closes(body[-1], ticks):
             self.never_closed(opening, "code block", ticks)
         elif not re.match(r"\{+\w", info):
+            self.of_cells(opening)
             self.text += body
         elif info != "{python}" or indent:
             what = "an indented cell" if info == "{python}" else f"a cell of '{info}'"
