@@ -32,7 +32,7 @@ CELLS = re.compile(r"cell-(code|output(-\w+)+)")  # what this renderer writes ar
 # What Quarto gives a meaning, on any element, and what its style sheets do, which are Bootstrap's.
 QUARTO_CLASSES = re.compile(
     r"(callout|panel|column|content|layout|quarto|cell|g-col|g-start)(-.*)?|columns|grid|list-table|aside|hidden|appendix"
-    r"|lightbox|code-overflow-(wrap|scroll)|proof|remark|solution|theorem|embed|active|unnumbered|unlisted|code-fold|numberLines|number-lines"
+    r"|lightbox|margin-(caption|ref)|cap-(top|bottom|margin)|code-overflow-(wrap|scroll)|proof|remark|solution|theorem|embed|active|unnumbered|unlisted|code-fold|numberLines|number-lines"
 )
 BOOTSTRAP = re.compile(
     r"(text|bg|btn|badge|alert|card|container|row|col|border|rounded|shadow|float|table|fs|fw|img|list|nav|figure|d|flex"

@@ -53,6 +53,8 @@ local function Inlines(list)
       list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = id and mark ~= "" and mark or nil }))
       if id then list[i] = pandoc.Str(rest) end
       for _ = at + 1, i - 1 do list:remove(at + 1) end
+    elseif id then
+      problem(mark, "the label '" .. id .. "' must stand behind a display, $$…$$, in the same paragraph")
     end
   end
   return keep_together(list)
@@ -62,6 +64,18 @@ end
 local function has_titles(div)
   local titled = div.classes:find_if(function(class) return class:match "^callout%-" or class == "panel-tabset" or PROOFS[class] end)
   return titled or NAMES[kind(div.identifier)]
+end
+
+-- What a person writes has its caption in its last paragraph, and no other one within.
+local function captioned(div)
+  local last, other = div.content[#div.content], false
+  local function has(element) other = other or #element.caption.long > 0 end
+  pandoc.walk_block(pandoc.Div(div.content), { Table = has, Figure = has })
+  local pictured = false
+  if last then pandoc.walk_block(pandoc.Div { last }, { Image = function() pictured = true end }) end
+  if other or not last or last.t ~= "Para" or pictured then
+    problem(at(div), "the caption of '" .. div.identifier .. "' must be its last paragraph, and the only caption in it")
+  end
 end
 
 local function enumerate(element)
@@ -74,6 +88,12 @@ local function enumerate(element)
   if id == "" then return element end
   if seen[id] then problem(at(element), "the label '" .. id .. "' is used twice on this page; labels must differ") end
   seen[id] = true
+  if element.t == "Div" and (kind(id) == "fig" or kind(id) == "tbl") and not element.classes:includes "cell-float" then
+    captioned(element)
+  end
+  if element.t == "Header" and NAMES[kind(id)] and kind(id) ~= "sec" then
+    problem(at(element), "the label of a heading may start with sec-, and not with " .. kind(id) .. "-")
+  end
   if element.t == "Header" and not element.classes:includes "unnumbered" then
     for level = element.level + 1, 6 do section[level] = nil end
     section[element.level] = (section[element.level] or 0) + 1
@@ -149,6 +169,7 @@ local function tabset(div)
   local tabs, panes = pandoc.List { html "<ul>" }, pandoc.List()
   if not level then return problem(at(div), "a tabset must start with a heading: each heading is a tab") end
   for _, block in ipairs(div.content) do
+    if block.level and block.level < level then problem(at(block), "this heading would end the tabset; it is above its tabs") end
     if block.level == level then
       local radio = '<li><label><input type="radio" name="' .. name .. '"' .. (#panes == 0 and " checked>" or ">")
       tabs:extend { html(radio), pandoc.Plain(block.content), html "</label></li>" }
@@ -206,7 +227,7 @@ end
 
 local function Link(link)
   if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then
-    link.target = link.target:gsub("%.qmd(" .. MARK .. ")$", ".html%1"):gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#")
+    link.target = link.target:gsub("%.qmd(" .. MARK .. ")$", ".html%1"):gsub("%.qmd$", ".html"):gsub("%.qmd([?#])", ".html%1")
   end
   return link
 end
@@ -228,6 +249,7 @@ end
 
 local function Cite(cite)
   local result, citations = pandoc.List(), pandoc.List()
+  local references = cite.citations:find_if(function(citation) return NAMES[kind(citation.id)] end)
   for _, citation in ipairs(cite.citations) do
     local id, mark = citation.id:match("^(.-)(" .. MARK .. ")$")
     id, mark = id or citation.id, mark or ""
@@ -243,6 +265,8 @@ local function Cite(cite)
     elseif name then
       result:insert(pandoc.Str(id))
       if not dry then problem(mark, "'@" .. id .. "' refers to nothing: this page has no such " .. name:lower()) end
+    elseif references then
+      problem(mark, "'@" .. id .. "' is cited, and needs brackets of its own, without references")
     end
   end
   cite.citations = citations
@@ -251,6 +275,10 @@ end
 
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
+  local link = #para.content == 1 and para.content[1]
+  if link and link.t == "Link" and #link.content == 1 and link.content[1].t == "Image" and #link.content[1].caption > 0 then
+    problem(link.target:match("(" .. MARK .. ")$") or "", "a picture that is a link is a figure to Quarto if it stands alone; write words beside it")
+  end
   local blocks = pandoc.List()
   blocks:insert(para:walk { Span = function(span)
     if not span.classes:includes "aside" then return end

@@ -69,12 +69,15 @@ local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", al
 for _, kind in ipairs { "nte", "tip", "wrn", "imp", "cau" } do UNSUPPORTED[kind] = "a numbered callout" end
 local function Div(div)
   near = div.attributes["data-at"] or near
-  if not shown(div) then return {}, false end
   visit "div"(div)
+  if not shown(div) then return {}, false end
   local kind = div.identifier:match "^(%l+)%-"
   if UNSUPPORTED[kind] then problem(near, UNSUPPORTED[kind] .. " ('#" .. div.identifier .. "') is not supported") end
   if kind == "fig" or kind == "tbl" then
     local function inner(element)
+      if element.t == "Figure" then
+        element:walk { Image = function(image) near = image.attributes["data-at"] or near end }
+      end
       if element.identifier:match("^" .. kind .. "%-") then
         problem(element.attributes["data-at"], "'" .. element.identifier .. "' is part of a figure, which is not supported")
       end
@@ -114,9 +117,19 @@ local function text(kind)
   end
 end
 
+-- A path from the folder of the project becomes one from the folder of the page.
+local root
+local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
+local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
+
 local function Raw(raw)
   near = mark_in(raw.text) or near
-  if raw.format:match "html" then return end
+  if raw.format:match "html" then
+    raw.text = raw.text:gsub("(%shref=[\"'][^\"':?#]*)%.qmd", "%1.html")
+      :gsub("(%shref=[\"'])(/[^/])", function(before, path) return before .. rooted(path) end)
+      :gsub("(%ssrc=[\"'])(/[^/])", function(before, path) return before .. rooted(path) end)
+    return raw
+  end
   problem(near, "raw " .. raw.format .. " does not reach a web page; write mathematics as $$…$$")
 end
 
@@ -124,11 +137,6 @@ local function Para(para)
   local words = pandoc.utils.stringify(para)
   if unmarked(words):match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
 end
-
--- A path from the folder of the project becomes one from the folder of the page.
-local root
-local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
-local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
 
 local function Link(link)
   seen(link.target)

@@ -35,7 +35,7 @@ PROSE = re.compile(
     re.X | re.S,
 )
 VALUE = re.compile(r"""(\s(?:href|src|srcset|poster|on\w+)\s*=\s*)(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
-INLINE_BLOCK = re.compile(r"<(?:script|style)\b", re.I)
+INLINE_BLOCK = re.compile(r"<(?:script|style|div)\b", re.I)
 # A table with | gives its columns widths if a line of it is longer than this; the letter says that it is not.
 COLUMNS, NARROW = 72, "\U000104d0"
 PIPES = re.compile(r".*\|.*\n[ ]*\|?[ ]*:?-+:?[ ]*(\|[ ]*:?-+:?[ ]*)*\|?[ ]*\n")

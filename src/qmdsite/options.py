@@ -206,6 +206,18 @@ class Settings:
         found = (self.places.get(keys[:count]) for count in range(len(keys), 0, -1))
         return next((place for place in found if place), self.start)
 
+    def where(self, text: str) -> Position | None:
+        """Return where a text is a value, if it is one."""
+
+        def value(keys: tuple[str | int, ...]) -> Any:
+            found: Any = self.values
+            for key in keys:
+                held = key in found if isinstance(found, dict) else isinstance(found, list) and key in range(len(found))
+                found = found[key] if held else None
+            return found
+
+        return next((place for keys, place in self.places.items() if value(keys) == text), None)
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of an option, or the default."""
         return self.values.get(name, default)
