@@ -239,8 +239,6 @@ Table:  Simple table [l](x.html)
 | @parr2018     | `code`        |
 +---------------+---------------+
 
-***
-
 ``` {.python #code-id .numberLines startFrom="3"}
 x = "@parr2018" [l](x.html)
 ```
@@ -452,7 +450,12 @@ def parts(project: Project, page: Page, cache: Path) -> tuple[dict[str, Any], li
 def same(project: Project, page: Page, cache: Path, patch: pytest.MonkeyPatch) -> None:
     """Assert that a page is the same if nothing is marked; whether something is cited is told by marks."""
     about = pandoc.about
-    patch.setattr(pandoc, "about", lambda *given: ({**about(*given)[0], "nocite": ""}, about(*given)[1]))
+
+    def cited(*given: Any) -> tuple[dict[str, Any], list[Path]]:
+        meta, inputs = about(*given)
+        return {**meta, "nocite": ""}, inputs
+
+    patch.setattr(pandoc, "about", cited)
     marked = parts(project, page, cache)
     patch.setattr(marks, "markdown", lambda text, first: text)
     plain = parts(project, page, cache)

@@ -418,7 +418,8 @@ def test_what_the_settings_say_is_named_where_it_stands(project: Project, settin
 
 
 def test_a_fault_is_named_in_a_page_that_is_a_notebook_too(project: Project) -> None:
-    page = "---\ntitle: t\nformat: {html: default, ipynb: default}\n---\n\n`@eq-none` `$\\nonsense$`\n\n"
+    page = "---\ntitle: t\nsubtitle: '@eq-no'«'@eq-no' refers»\nformat: {html: default, ipynb: default}\n---\n"
+    page += "\n`@eq-none` `$\\nonsense$`\n\n"
     page += "@eq-none«'@eq-none' refers to nothing»\n$\\nonsense$«this TeX cannot be shown»\n"
     page += "[x](gone.qmd){.lightbox}«the class 'lightbox' of this link»\n"
-    assert check(project, {"b.qmd": page}) == 3
+    assert check(project, {"b.qmd": page}) == 4

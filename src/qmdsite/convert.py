@@ -29,12 +29,8 @@ def convert(
     `own` are the classes that the project itself gives a meaning.
     """
     composed = Composition(page, outputs)
-    meta, inputs = pandoc.about(project, page)
+    meta, inputs = pandoc.about(project, page, composed.positions)
     meta["qmdsite-dry"] = composed.dry
-    for key in ("title", "subtitle", "description"):
-        if key in meta:
-            meta[key] = marks.markdown(meta[key], pandoc.FIRST + len(composed.positions))
-            composed.positions += [page.meta.at(key)] * (meta[key].count("\n") + 1)
     arguments = [f"--lua-filter={HERE / 'page.lua'}", "--to=html5", "--mathml", "--section-divs",
                  f"--template={HERE / 'parts.html'}", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
     arguments += ["--toc"] * page.options.get("toc", True)

@@ -47,11 +47,17 @@ class Converted(NamedTuple):
     uses: list[Use]
 
 
-def about(project: Project, page: Page) -> tuple[dict[str, Any], list[Path]]:
-    """Return what pandoc and the filters have to know of a page, and the files that they read."""
+def about(project: Project, page: Page, positions: list[Position]) -> tuple[dict[str, Any], list[Path]]:
+    """Return what pandoc and the filters have to know of a page, and the files that they read.
+
+    Titles have marks as the text has; their positions are added behind those of the text.
+    """
     options, folder = page.options, str(PurePosixPath(page.path).parent)
-    shown = ("title", "subtitle", "description")
-    meta: dict[str, Any] = {key: page.meta.get(key) for key in shown if key in page.meta.values}
+    meta: dict[str, Any] = {}
+    for key in ("title", "subtitle", "description"):
+        if text := page.meta.get(key):
+            meta[key] = marks.markdown(text, FIRST + len(positions))
+            positions += [page.meta.at(key)] * (text.count("\n") + 1)
     meta |= {
         "root": literal(relative(".", page.path).rstrip("/") + "/"),
         "lang": options.get("lang", "en"),
