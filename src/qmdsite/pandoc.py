@@ -137,7 +137,8 @@ def _problems(said: str, text: str, status: int) -> Iterable[tuple[int, str] | P
     if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", said):
         yield Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}")
     elif status:
-        yield 0, f"pandoc failed: {said.strip()}"
+        words = re.sub(r"^(USES|PROBLEM)\t.*\n", "", said, flags=re.M)
+        yield 0, f"pandoc failed: {words.strip()}"
 
 
 def _warning(message: str, text: str) -> Iterable[tuple[int, str]]:
