@@ -50,7 +50,8 @@ local function Inlines(list)
     local id, mark, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)([\xF0\x90\x92\xA0-\xA9]*)}(.*)$"
     local at = not id and i or list[i - 1] and list[i - 1].text and i - 1 or i - 2
     if list[at] and list[at].mathtype == "DisplayMath" then
-      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = id and mark ~= "" and mark or nil }))
+      local place = id and mark ~= "" and { ["data-at"] = mark } or {}
+      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, place))
       if id then list[i] = pandoc.Str(rest) end
       for _ = at + 1, i - 1 do list:remove(at + 1) end
     elseif id then
@@ -169,7 +170,9 @@ local function tabset(div)
   local tabs, panes = pandoc.List { html "<ul>" }, pandoc.List()
   if not level then return problem(at(div), "a tabset must start with a heading: each heading is a tab") end
   for _, block in ipairs(div.content) do
-    if block.level and block.level < level then problem(at(block), "this heading would end the tabset; it is above its tabs") end
+    if block.level and block.level < level then
+      problem(at(block), "this heading would end the tabset; it is above its tabs")
+    end
     if block.level == level then
       local radio = '<li><label><input type="radio" name="' .. name .. '"' .. (#panes == 0 and " checked>" or ">")
       tabs:extend { html(radio), pandoc.Plain(block.content), html "</label></li>" }
@@ -276,8 +279,10 @@ end
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
   local link = #para.content == 1 and para.content[1]
-  if link and link.t == "Link" and #link.content == 1 and link.content[1].t == "Image" and #link.content[1].caption > 0 then
-    problem(link.target:match("(" .. MARK .. ")$") or "", "a picture that is a link is a figure to Quarto if it stands alone; write words beside it")
+  local image = link and link.t == "Link" and #link.content == 1 and link.content[1]
+  if image and image.t == "Image" and #image.caption > 0 then
+    local mark = link.target:match("(" .. MARK .. ")$") or ""
+    problem(mark, "a picture that is a link is a figure to Quarto if it stands alone; write words beside it")
   end
   local blocks = pandoc.List()
   blocks:insert(para:walk { Span = function(span)

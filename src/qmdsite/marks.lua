@@ -48,7 +48,8 @@ end
 
 -- A page is "html", a notebook "ipynb", whatever pandoc writes.
 local OWN = FORMAT:match "^html" and "html" or "ipynb"
-local FORMATS = " html html:js ipynb pdf latex beamer typst docx odt pptx revealjs epub markdown gfm commonmark jats asciidoc "
+local FORMATS = " html html:js ipynb pdf latex beamer typst docx odt pptx revealjs epub markdown gfm "
+  .. "commonmark jats asciidoc "
 local CONDITIONS = { ["when-format"] = true, ["unless-format"] = false }
 local function shown(div)
   local result = div.classes:includes "content-visible"
@@ -65,7 +66,9 @@ local function shown(div)
   return holds == result
 end
 
-local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm", lst = "a numbered listing" }
+local UNSUPPORTED = {
+  rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm", lst = "a numbered listing",
+}
 for _, kind in ipairs { "nte", "tip", "wrn", "imp", "cau" } do UNSUPPORTED[kind] = "a numbered callout" end
 local function Div(div)
   near = div.attributes["data-at"] or near
