@@ -12,7 +12,7 @@ from qmdsite.problem import Position, Problem
 # In the order in which Quarto prefers the forms of one output.
 FORMS = ("text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 SUFFIX = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
-INTERACTIVE = re.compile(r"application/(vnd\.jupyter\.widget|javascript)")
+INTERACTIVE = re.compile(r"application/(vnd\.(jupyter\.widget|plotly|vega|bokeh|holoviews)|javascript)")
 
 
 def literal(text: str) -> str:

@@ -29,7 +29,7 @@ def convert(
     `own` are the classes that the project itself gives a meaning.
     """
     composed = Composition(page, outputs)
-    meta, inputs = pandoc.about(project, page)
+    meta, inputs = pandoc.about(project, page, composed.positions)
     meta["qmdsite-dry"] = composed.dry
     arguments = [f"--lua-filter={HERE / 'page.lua'}", "--to=html5", "--mathml", "--section-divs",
                  f"--template={HERE / 'parts.html'}", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
@@ -37,7 +37,17 @@ def convert(
     found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
     wrong += [*unsupported(found.uses, own), *_blocked(found.text)]
     problems = composed.problems + pandoc.placed(wrong, composed.positions)
-    return _article(found.text, composed.files, composed.positions), problems
+    places = _unmarked(composed)
+    return _article(found.text, composed.files, composed.positions, places), problems
+
+
+def _unmarked(composed: Composition) -> dict[str, list[Position]]:
+    """Return where links stand in tables that have no marks."""
+    places: dict[str, list[Position]] = {}
+    for line, words in marks.unmarked(composed.markdown, 0):
+        for target in re.findall(r"\]\(([^\s()]+)", words):
+            places.setdefault(re.sub(r"\.qmd(#|$)", r".html\1", target), []).append(composed.positions[line])
+    return places
 
 
 def _blocked(text: str) -> Iterator[tuple[int, str]]:
@@ -50,9 +60,10 @@ def _blocked(text: str) -> Iterator[tuple[int, str]]:
         yield sum(marks.numbers(mark)[:1]), words
 
 
-def _article(text: str, files: dict[str, bytes], positions: list[Position]) -> Article:
-    """Return the parts that pandoc wrote, without marks, and the places that these told of."""
-    places: dict[str, list[Position]] = {}
+def _article(
+    text: str, files: dict[str, bytes], positions: list[Position], places: dict[str, list[Position]]
+) -> Article:
+    """Return the parts that pandoc wrote, without marks, and the places, with those that these told of."""
     for found in LINK.finditer(text):
         name = html.unescape(marks.clean(found[1] or found[2] or found[3]))
         places.setdefault(name, []).append(positions[marks.numbers(found[0])[0] - pandoc.FIRST])

@@ -26,13 +26,13 @@ SUPPORTED = {
     "heading": {"unnumbered unlisted": "no number; not in the table of contents"},
     "link": {"target rel": "as in HTML"},
     "image": {"fig-alt": "what is to be seen in it", "width height": "its size"},
-    "block": {"filename": "shown above the code", "startFrom numberLines": "the numbers of its lines"},
+    "block": {"filename": "shown above the code", "startFrom numberLines number-lines": "the numbers of its lines"},
 }
 CELLS = re.compile(r"cell-(code|output(-\w+)+)")  # what this renderer writes around cells too
 # What Quarto gives a meaning, on any element, and what its style sheets do, which are Bootstrap's.
 QUARTO_CLASSES = re.compile(
     r"(callout|panel|column|content|layout|quarto|cell|g-col|g-start)(-.*)?|columns|grid|list-table|aside|hidden|appendix"
-    r"|lightbox|proof|remark|solution|theorem|embed|active|unnumbered|unlisted|code-fold|numberLines|number-lines"
+    r"|lightbox|margin-(caption|ref)|cap-(top|bottom|margin)|code-overflow-(wrap|scroll)|proof|remark|solution|theorem|embed|active|unnumbered|unlisted|code-fold|numberLines|number-lines"
 )
 BOOTSTRAP = re.compile(
     r"(text|bg|btn|badge|alert|card|container|row|col|border|rounded|shadow|float|table|fs|fw|img|list|nav|figure|d|flex"
@@ -65,12 +65,13 @@ def unsupported(uses: Iterable[Use], own: set[str]) -> Iterable[tuple[int, str]]
     """Return what Quarto would make something of, and this renderer would not, by lines of the composed text."""
     for line, element, what, name in uses:
         known = names(element)
-        if name in known or CELLS.fullmatch(name) or (what == "class" and element in LANGUAGES):
+        if name in known or CELLS.fullmatch(name):
             continue
         if what == "attribute":
             meant = QUARTO_ATTRIBUTES.fullmatch(name)
         else:
-            meant = QUARTO_CLASSES.fullmatch(name) or (None if name in own else BOOTSTRAP.fullmatch(name))
+            free = name in own or element in LANGUAGES
+            meant = QUARTO_CLASSES.fullmatch(name) or (None if free else BOOTSTRAP.fullmatch(name))
         if meant:
             yield line, f"the {what} '{name}' of this {element} is not supported"
 

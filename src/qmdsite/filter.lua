@@ -50,9 +50,12 @@ local function Inlines(list)
     local id, mark, rest = (list[i].text or ""):match "^{#(eq%-[%w_.:-]+)([\xF0\x90\x92\xA0-\xA9]*)}(.*)$"
     local at = not id and i or list[i - 1] and list[i - 1].text and i - 1 or i - 2
     if list[at] and list[at].mathtype == "DisplayMath" then
-      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, { ["data-at"] = mark }))
+      local place = id and mark ~= "" and { ["data-at"] = mark } or {}
+      list[at] = pandoc.Span({ list[at] }, pandoc.Attr(id or "", { "equation" }, place))
       if id then list[i] = pandoc.Str(rest) end
       for _ = at + 1, i - 1 do list:remove(at + 1) end
+    elseif id then
+      problem(mark, "the label '" .. id .. "' must stand behind a display, $$…$$, in the same paragraph")
     end
   end
   return keep_together(list)
@@ -62,6 +65,18 @@ end
 local function has_titles(div)
   local titled = div.classes:find_if(function(class) return class:match "^callout%-" or class == "panel-tabset" or PROOFS[class] end)
   return titled or NAMES[kind(div.identifier)]
+end
+
+-- What a person writes has its caption in its last paragraph, and no other one within.
+local function captioned(div)
+  local last, other = div.content[#div.content], false
+  local function has(element) other = other or #element.caption.long > 0 end
+  pandoc.walk_block(pandoc.Div(div.content), { Table = has, Figure = has })
+  local pictured = false
+  if last then pandoc.walk_block(pandoc.Div { last }, { Image = function() pictured = true end }) end
+  if other or not last or last.t ~= "Para" or pictured then
+    problem(at(div), "the caption of '" .. div.identifier .. "' must be its last paragraph, and the only caption in it")
+  end
 end
 
 local function enumerate(element)
@@ -74,6 +89,12 @@ local function enumerate(element)
   if id == "" then return element end
   if seen[id] then problem(at(element), "the label '" .. id .. "' is used twice on this page; labels must differ") end
   seen[id] = true
+  if element.t == "Div" and (kind(id) == "fig" or kind(id) == "tbl") and not element.classes:includes "cell-float" then
+    captioned(element)
+  end
+  if element.t == "Header" and NAMES[kind(id)] and kind(id) ~= "sec" then
+    problem(at(element), "the label of a heading may start with sec-, and not with " .. kind(id) .. "-")
+  end
   if element.t == "Header" and not element.classes:includes "unnumbered" then
     for level = element.level + 1, 6 do section[level] = nil end
     section[element.level] = (section[element.level] or 0) + 1
@@ -122,7 +143,14 @@ local function take_title(div)
   return first and first.t == "Header" and div.content:remove(1).content
 end
 
+local CHOICES = { collapse = " true false ", icon = " true false ", appearance = " default simple minimal " }
 local function callout(div, name)
+  for option, choices in pairs(CHOICES) do
+    local given = div.attributes[option]
+    if given and not choices:find(" " .. given .. " ", 1, true) then
+      problem(at(div), option .. " is '" .. given .. "', and may only be one of:" .. choices)
+    end
+  end
   local given = div.attributes.title and inlines(pandoc.read(div.attributes.title).blocks) or take_title(div)
   local style = div.attributes.appearance or "default"
   local title = given or style == "default" and { pandoc.Str(name:sub(1, 1):upper() .. name:sub(2)) }
@@ -142,6 +170,9 @@ local function tabset(div)
   local tabs, panes = pandoc.List { html "<ul>" }, pandoc.List()
   if not level then return problem(at(div), "a tabset must start with a heading: each heading is a tab") end
   for _, block in ipairs(div.content) do
+    if block.level and block.level < level then
+      problem(at(block), "this heading would end the tabset; it is above its tabs")
+    end
     if block.level == level then
       local radio = '<li><label><input type="radio" name="' .. name .. '"' .. (#panes == 0 and " checked>" or ">")
       tabs:extend { html(radio), pandoc.Plain(block.content), html "</label></li>" }
@@ -174,7 +205,7 @@ local function Div(div)
     if group == "callout" then return callout(div, name) end
     if class == "panel-tabset" then return tabset(div) end
     if PROOFS[class] then return theorem(div, "proof", pandoc.Str(PROOFS[class])) end
-    if class == "aside" then div.classes = { "column-margin" } end
+    if class == "aside" then return pandoc.Div(div.content, { class = "column-margin" }) end
   end
   if prefix == "fig" or prefix == "tbl" or div.classes:includes "cell-float" then return float_div(div) end
   if NAMES[prefix] and number[div.identifier] then return theorem(div, "theorem", numbered(div.identifier)) end
@@ -190,13 +221,16 @@ local function Table(tab)
 end
 
 local function Image(image)
+  if kind(image.identifier) == "fig" then
+    problem(at(image), "'" .. image.identifier .. "' needs a caption, in the brackets, and a paragraph of its own")
+  end
   image.attributes.alt, image.attributes["fig-alt"] = image.attributes["fig-alt"], nil
   return image
 end
 
 local function Link(link)
   if not (link.target:match "^%a[%w+.-]*:" or link.classes:includes "source") then
-    link.target = link.target:gsub("%.qmd(" .. MARK .. ")$", ".html%1"):gsub("%.qmd$", ".html"):gsub("%.qmd#", ".html#")
+    link.target = link.target:gsub("%.qmd(" .. MARK .. ")$", ".html%1"):gsub("%.qmd$", ".html"):gsub("%.qmd([?#])", ".html%1")
   end
   return link
 end
@@ -218,6 +252,7 @@ end
 
 local function Cite(cite)
   local result, citations = pandoc.List(), pandoc.List()
+  local references = cite.citations:find_if(function(citation) return NAMES[kind(citation.id)] end)
   for _, citation in ipairs(cite.citations) do
     local id, mark = citation.id:match("^(.-)(" .. MARK .. ")$")
     id, mark = id or citation.id, mark or ""
@@ -233,6 +268,8 @@ local function Cite(cite)
     elseif name then
       result:insert(pandoc.Str(id))
       if not dry then problem(mark, "'@" .. id .. "' refers to nothing: this page has no such " .. name:lower()) end
+    elseif references then
+      problem(mark, "'@" .. id .. "' is cited, and needs brackets of its own, without references")
     end
   end
   cite.citations = citations
@@ -241,6 +278,12 @@ end
 
 -- A margin note within a paragraph becomes a block behind it.
 local function Para(para)
+  local link = #para.content == 1 and para.content[1]
+  local image = link and link.t == "Link" and #link.content == 1 and link.content[1]
+  if image and image.t == "Image" and #image.caption > 0 then
+    local mark = link.target:match("(" .. MARK .. ")$") or ""
+    problem(mark, "a picture that is a link is a figure to Quarto if it stands alone; write words beside it")
+  end
   local blocks = pandoc.List()
   blocks:insert(para:walk { Span = function(span)
     if not span.classes:includes "aside" then return end

@@ -165,7 +165,7 @@ class _Follower:
         source = self.sources.get(here)
         if source is None:
             return [Position(here, 1)]
-        places, meta = self.articles[source].places, self.project.pages[source].meta
+        places, page = self.articles[source].places, self.project.pages[source]
         if link in places:
             return places[link]
         for key, found in places.items():  # of several pictures in one srcset
@@ -174,7 +174,7 @@ class _Follower:
         target = os.path.normpath(os.path.join(os.path.dirname(here), link))
         if target in self.settings:
             return [self.settings[target]]
-        return [meta.at("image" if link == meta.get("image") else "description")]
+        return [page.meta.where(link) or page.options.where(link) or page.meta.at("title")]
 
 
 def _in_settings(project: Project) -> Iterator[tuple[str, Position]]:

@@ -48,6 +48,8 @@ end
 
 -- A page is "html", a notebook "ipynb", whatever pandoc writes.
 local OWN = FORMAT:match "^html" and "html" or "ipynb"
+local FORMATS = " html html:js ipynb pdf latex beamer typst docx odt pptx revealjs epub markdown gfm "
+  .. "commonmark jats asciidoc "
 local CONDITIONS = { ["when-format"] = true, ["unless-format"] = false }
 local function shown(div)
   local result = div.classes:includes "content-visible"
@@ -55,21 +57,30 @@ local function shown(div)
   local holds = true
   for name, wanted in pairs(CONDITIONS) do
     local formats = div.attributes[name]
-    if formats then holds = holds and ((formats == OWN) == wanted) end
+    if formats and not FORMATS:find(" " .. formats .. " ", 1, true) then
+      problem(near, "the format '" .. formats .. "' is not known")
+    end
+    if formats then holds = holds and ((formats:gsub(":js$", "") == OWN) == wanted) end
     div.attributes[name] = nil
   end
   return holds == result
 end
 
-local UNSUPPORTED = { rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm" }
+local UNSUPPORTED = {
+  rem = "a numbered remark", sol = "a numbered solution", alg = "an algorithm", lst = "a numbered listing",
+}
+for _, kind in ipairs { "nte", "tip", "wrn", "imp", "cau" } do UNSUPPORTED[kind] = "a numbered callout" end
 local function Div(div)
   near = div.attributes["data-at"] or near
-  if not shown(div) then return {}, false end
   visit "div"(div)
+  if not shown(div) then return {}, false end
   local kind = div.identifier:match "^(%l+)%-"
   if UNSUPPORTED[kind] then problem(near, UNSUPPORTED[kind] .. " ('#" .. div.identifier .. "') is not supported") end
   if kind == "fig" or kind == "tbl" then
     local function inner(element)
+      if element.t == "Figure" then
+        element:walk { Image = function(image) near = image.attributes["data-at"] or near end }
+      end
       if element.identifier:match("^" .. kind .. "%-") then
         problem(element.attributes["data-at"], "'" .. element.identifier .. "' is part of a figure, which is not supported")
       end
@@ -82,10 +93,22 @@ end
 local function Str(str)
   if not str.text:find(LEAD, 1, true) then return end
   near = mark_in(str.text)
-  if str.text:match "^{#eq%-" then return end
+  if str.text:match "^{#eq%-" then
+    if not str.text:match "}" then problem(near, "of an equation only the label may stand in the braces") end
+    return
+  end
   local note = unmarked(str.text):match "%[%^[^%]]+%]"
   if note then problem(near, "the footnote '" .. note .. "' is never defined") end
   return pandoc.Str(unmarked(str.text))
+end
+
+-- What a span has decides how it is written. One that had nothing but its mark is what pandoc put small capitals into.
+local function Span(span)
+  visit "span"(span)
+  if span.identifier ~= "" then return span end
+  local marked = span.attributes["data-at"]
+  span.attributes["data-at"] = nil
+  return marked and span.attr == pandoc.Attr() and span.content or span
 end
 
 local function text(kind)
@@ -97,21 +120,26 @@ local function text(kind)
   end
 end
 
+-- A path from the folder of the project becomes one from the folder of the page.
+local root
+local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
+local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
+
 local function Raw(raw)
   near = mark_in(raw.text) or near
-  if raw.format:match "html" then return end
+  if raw.format:match "html" then
+    raw.text = raw.text:gsub("(%shref=[\"'][^\"':?#]*)%.qmd", "%1.html")
+      :gsub("(%shref=[\"'])(/[^/])", function(before, path) return before .. rooted(path) end)
+      :gsub("(%ssrc=[\"'])(/[^/])", function(before, path) return before .. rooted(path) end)
+    return raw
+  end
   problem(near, "raw " .. raw.format .. " does not reach a web page; write mathematics as $$…$$")
 end
 
 local function Para(para)
   local words = pandoc.utils.stringify(para)
-  if words:match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
+  if unmarked(words):match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
 end
-
--- A path from the folder of the project becomes one from the folder of the page.
-local root
-local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
-local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
 
 local function Link(link)
   seen(link.target)
@@ -142,6 +170,6 @@ end
 return {
   { Meta = Meta },
   { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Link = Link, Image = Image,
-    Table = Table, Span = visit "span", Code = text "code", CodeBlock = text "block", Math = text(),
+    Table = Table, Span = Span, Code = text "code", CodeBlock = text "block", Math = text(),
     RawInline = Raw, RawBlock = Raw, Cite = function(cite) seen(pandoc.utils.stringify(cite.content)) return cite, false end },
 }

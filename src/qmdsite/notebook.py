@@ -34,7 +34,7 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tuple[bytes, list[Problem]]:
     """Return a page as a notebook, and what is wrong with it."""
     composed = Notebook(page, outputs)
-    meta, inputs = pandoc.about(project, page)
+    meta, inputs = pandoc.about(project, page, composed.positions)
     if "site-url" in project.website:
         meta["address"] = literal(project.address(out(page.path)))
     arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]

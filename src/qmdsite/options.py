@@ -86,6 +86,18 @@ class Settings:
         found = (self.places.get(keys[:count]) for count in range(len(keys), 0, -1))
         return next((place for place in found if place), self.start)
 
+    def where(self, text: str) -> Position | None:
+        """Return where a text is a value, if it is one."""
+
+        def value(keys: tuple[str | int, ...]) -> Any:
+            found: Any = self.values
+            for key in keys:
+                held = key in found if isinstance(found, dict) else isinstance(found, list) and key in range(len(found))
+                found = found[key] if held else None
+            return found
+
+        return next((place for keys, place in self.places.items() if value(keys) == text), None)
+
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of an option, or the default."""
         return self.values.get(name, default)
@@ -155,6 +167,10 @@ class _Reader:
                     self.value(item, {"": f"text or options of {place}"}, (*keys, count))
                 return None
         value = self.loader.construct_object(node, deep=True)
+        if isinstance(value, str) and "{{<" in value:
+            self.complain(
+                node.start_mark.line, f"a shortcode in {_name(keys)} is not supported; write what it stands for"
+            )
         if not any(_fits(value, word) for word in words):
             must = (
                 "options: 'key: value' on each line" if words[0].startswith("options") else known[""].replace("`", "")

@@ -70,7 +70,8 @@ local function CodeBlock(code)
     count = count + 1
     if is_annotated(code) and annotation(line) then
       problem(code, count, "this line is annotated, and below its code there is no numbered list that says what about it")
-    elseif not PLAIN[code.classes[1]] and line:match "%S%s*[/%-%%;]+%s*<%d+>%s*$" then
+    elseif line:match "/%*%s*<%d+>%s*%*/%s*$" or line:match "<!%-%-%s*<%d+>%s*%-%->%s*$"
+      or not PLAIN[code.classes[1]] and line:match "%S%s*[/%-%%;]+%s*<%d+>%s*$" then
       problem(code, count, "an annotation is a comment that starts with #, such as # <1>")
     end
   end

@@ -23,7 +23,7 @@ OURS = [*sorted(HERE.glob("*.lua")), HERE / "parts.html"]
 CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in OURS))
 FIRST = 5  # the number of the text's first line, behind the metadata
 UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
-BAD_TEX = r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)\n *\^"
+BAD_TEX = "Could not convert TeX math (.*?), rendering as TeX:"
 WARNINGS = {
     UNKNOWN_CITATION: "'@{0}' refers to nothing: the bibliography has no such entry",
     BAD_TEX: "this TeX cannot be shown as MathML: {0}",
@@ -49,11 +49,17 @@ class Converted(NamedTuple):
     uses: list[Use]
 
 
-def about(project: Project, page: Page) -> tuple[dict[str, Any], list[Path]]:
-    """Return what pandoc and the filters have to know of a page, and the files that they read."""
+def about(project: Project, page: Page, positions: list[Position]) -> tuple[dict[str, Any], list[Path]]:
+    """Return what pandoc and the filters have to know of a page, and the files that they read.
+
+    Titles have marks as the text has; their positions are added behind those of the text.
+    """
     options, folder = page.options, str(PurePosixPath(page.path).parent)
-    shown = ("title", "subtitle", "description")
-    meta: dict[str, Any] = {key: page.meta.get(key) for key in shown if key in page.meta.values}
+    meta: dict[str, Any] = {}
+    for key in ("title", "subtitle", "description"):
+        if text := page.meta.get(key):
+            meta[key] = marks.markdown(text, FIRST + len(positions))
+            positions += [page.meta.at(key)] * (text.count("\n") + 1)
     meta |= {
         "root": literal(relative(".", page.path).rstrip("/") + "/"),
         "lang": options.get("lang", "en"),
@@ -132,7 +138,8 @@ def _problems(said: str, text: str, status: int) -> Iterable[tuple[int, str] | P
     if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", said):
         yield Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}")
     elif status:
-        yield 0, f"pandoc failed: {said.strip()}"
+        words = re.sub(r"^(USES|PROBLEM)\t.*\n", "", said, flags=re.M)
+        yield 0, f"pandoc failed: {words.strip()}"
 
 
 def _warning(message: str, text: str) -> Iterable[tuple[int, str]]:
@@ -150,17 +157,26 @@ def _warning(message: str, text: str) -> Iterable[tuple[int, str]]:
 def _lines(pattern: str, found: re.Match[str], text: str) -> list[int]:
     """Return the lines of all citations of a work, or of all formulas of the same TeX, which are all wrong."""
     if pattern == UNKNOWN_CITATION:
-        return [marks.numbers(at)[0] for at in re.findall(rf"@\{{?{re.escape(found[1])}({marks.MARK})", text)]
+        key = rf"@\{{?{re.escape(found[1])}"
+        tables = marks.unmarked(text.split("\n...\n", 1)[1], FIRST - 1)
+        unmarked = [line for line, words in tables if re.search(rf"{key}(?![\w-])", words)]
+        return [*(marks.numbers(at)[0] for at in re.findall(f"{key}({marks.MARK})", text)), *unmarked]
     if pattern != BAD_TEX:
         return []
     tex = " ".join(found[1].split())
-    failing = found[2].strip()
-    lines = []
-    for at, formula in re.findall(rf"\$\$?({marks.MARK})((?:\\.|[^$\\])*)\$", text):
-        if " ".join(formula.split()) == tex:
-            before = formula.partition(failing)[0] if failing in formula else ""
-            lines.append(marks.numbers(at)[0] + before.count("\n"))
-    return lines
+    formulas = re.findall(rf"\$\$?({marks.MARK})((?:\\.|[^$\\])*)\$", text)
+    return [marks.numbers(at)[0] + _wrong_line(each) for at, each in formulas if " ".join(each.split()) == tex]
+
+
+def _wrong_line(formula: str) -> int:
+    """Return which line of a formula that cannot be shown is wrong: the one without which the others can."""
+    lines = formula.split("\n")
+    rest = ["\n".join([*lines[:at], "{}", *lines[at + 1 :]]) for at in range(len(lines))]
+    text = "\n\n".join(f"$${each.strip()}$$" for each in rest)
+    command = [pypandoc.get_pandoc_path(), "--from=markdown", "--to=html5", "--mathml"]
+    made = subprocess.run(command, input=text.encode(), capture_output=True).stdout.decode()
+    shown = [each == "<math " for each in re.findall('<math |<span class="math', made)]
+    return shown.index(True) if True in shown else 0
 
 
 def placed(problems: Iterable[tuple[int, str] | Problem], positions: list[Position]) -> list[Problem]:

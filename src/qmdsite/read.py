@@ -179,6 +179,8 @@ def _listing(project: Project, page: Page) -> tuple[list[Page], list[Problem]]:
         Problem(*at("listing", "contents", count), f"the listing's contents '{patterns[count]}' match no page")
         for count in idle
     ]
+    if not (found or idle):
+        problems.append(Problem(*at("listing", "contents"), "the listing lists no page; name some in 'contents'"))
     items = [project.pages[name] for name in found]
     for count, rule in reversed(list(enumerate(texts(wanted.get("sort"))))):
         name, _, direction = rule.partition(" ")

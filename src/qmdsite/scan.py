@@ -55,26 +55,34 @@ class _Scanner:
         while todo:
             line = todo.popleft()
             self.count += 1
-            text = line.text.strip()
-            if self.display and (not text or FENCE.match(line.text)):
-                self.never_closed(self.display, "display mathematics", "$$")
-                self.display = None
-            if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
-                self.comment(line, todo)
-            elif fence := FENCE.match(line.text):
-                self.fenced(line, fence, todo)
-            elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
-                todo.extendleft(reversed(self.included(line, include[2])))
-            elif text == "---" and not previous and todo and todo[0].text.strip():
-                self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
-            else:
-                self.prose(line, previous)
-            previous = text
+            if not line.text.strip() or FENCE.match(line.text):
+                self.end_of_display()
+            self.line(line, previous, todo)
+            previous = line.text.strip()
+        self.end_of_display()
         for line in self.divs:
             self.never_closed(line, "div", ":::")
+        self.flush()
+
+    def line(self, line: Line, previous: str, todo: deque[Line]) -> None:
+        text = line.text.strip()
+        if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
+            self.comment(line, todo)
+        elif fence := FENCE.match(line.text):
+            self.fenced(line, fence, todo)
+        elif (include := SHORTCODE.fullmatch(text)) and include[1] == "include":
+            todo.extendleft(reversed(self.included(line, include[2])))
+        else:
+            if text.startswith(":::"):
+                self.div(line, previous)
+            elif text == "---" and not previous and todo and todo[0].text.strip():
+                self.complain(line, "metadata may only stand at the top; for a rule leave a blank line after '---'")
+            self.prose(line)
+
+    def end_of_display(self) -> None:
         if self.display:
             self.never_closed(self.display, "display mathematics", "$$")
-        self.flush()
+        self.display = None
 
     def never_closed(self, line: Line, what: str, end: str) -> None:
         self.complain(line, f"the {what} opened here is never closed; end it with '{end}'")
@@ -92,9 +100,7 @@ class _Scanner:
         self.parts.append(self.text)
         self.text = []
 
-    def prose(self, line: Line, previous: str) -> None:
-        if line.text.strip().startswith(":::"):
-            self.div(line, previous)
+    def prose(self, line: Line) -> None:
         self.shortcodes(line)
         if DOLLARS.findall(line.text).count("$$") % 2:
             self.display = None if self.display else line
@@ -140,10 +146,15 @@ class _Scanner:
                 self.complain(line, "this is not a div; write '::: {.class}' or '::: class'")
             if previous and not previous.startswith(":::"):
                 self.complain(line, "a div must have a blank line before it, or else it is taken for text")
+            self.of_cells(line)
             for name in re.findall(r"callout-([\w-]+)", attributes):
                 if name not in CALLOUTS:
                     near = did_you_mean(name, CALLOUTS)
                     self.complain(line, f"there is no callout '{name}'{near}; there are {', '.join(CALLOUTS)}")
+
+    def of_cells(self, line: Line) -> None:
+        for name in re.findall(r"\.(cell(?:-[\w-]+)?)(?=[\s}])", line.text):
+            self.complain(line, f"the class '{name}' is written around cells, and may not be written by hand")
 
     def fenced(self, opening: Line, fence: re.Match[str], todo: deque[Line]) -> None:
         indent, ticks, info = fence[1], fence[2], fence[3].strip()
@@ -157,6 +168,7 @@ class _Scanner:
         if len(body) == 1 or not self.closes(body[-1], ticks):
             self.never_closed(opening, "code block", ticks)
         elif not re.match(r"\{+\w", info):
+            self.of_cells(opening)
             self.text += body
         elif info != "{python}" or indent:
             what = "an indented cell" if info == "{python}" else f"a cell of '{info}'"
