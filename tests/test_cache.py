@@ -20,6 +20,7 @@ def test_a_second_render_executes_nothing_and_changes_no_byte(tour: Project, tmp
     assert same.site() == tour.site()
 
 
+@pytest.mark.slow
 def test_two_cold_renders_give_the_same_bytes(tour: Project, tmp_path: Path) -> None:
     other = Project(tmp_path / "elsewhere")
     shutil.copytree(tour.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_site", ".qmdsite"))
@@ -70,6 +71,7 @@ def test_the_cache_follows_what_a_page_reads(project: Project) -> None:
     assert executed() == {"uses", "reads", "alone"}
 
 
+@pytest.mark.slow
 def test_a_result_is_not_kept_if_a_file_changed_while_its_page_ran(project: Project) -> None:
     project.write("data.txt", "before")
     project.page("index", cell("print(open('data.txt').read())\nopen('data.txt', 'w').write('after')"))
@@ -78,6 +80,7 @@ def test_a_result_is_not_kept_if_a_file_changed_while_its_page_ran(project: Proj
     assert "after" in project.html("index")
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_only_what_the_last_render_used(project: Project) -> None:
     def entries() -> tuple[int, int]:
         folder = project.root / ".qmdsite"

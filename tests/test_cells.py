@@ -71,6 +71,7 @@ def test_figures_have_the_format_and_size_that_are_asked_for(tmp_path: Path) -> 
     assert project.site()["other_files/figure-html/cell-1-output-1.png"] != png
 
 
+@pytest.mark.slow
 def test_a_result_beside_a_figure_is_shown_unless_it_is_what_a_plot_returned(project: Project) -> None:
     drawn = f"display({{'image/svg+xml': '{DOT.decode()}'}}, raw=True)\n"
     for number, code in enumerate(["[1, 2]", "display([3, 4])", "'five'", "print([6])"]):
@@ -82,6 +83,7 @@ def test_a_result_beside_a_figure_is_shown_unless_it_is_what_a_plot_returned(pro
         assert words in plain(project.html(name))
 
 
+@pytest.mark.slow
 def test_pages_run_at_the_same_time(project: Project) -> None:
     meet = "import os, time\nopen('{}', 'w')\nwhile not os.path.exists('{}'): time.sleep(0.01)"
     project.page("a", cell(meet.format("a.txt", "b.txt")))

@@ -75,7 +75,7 @@ for page in map(Path, pages):
 def test_scripts_finish_the_pages_before_the_site_is_exchanged(tmp_path: Path) -> None:
     page = "PLACE and [made](made.html) ![a](dot.svg)"
     project = finished(tmp_path / "one", FINISH, index=page, other="words\n\nPLACE")
-    assert (project.render().status, project.render().err) == (0, "")
+    assert (project.render_apart().status, project.render().err) == (0, "")
     assert "finished " in project.html("index")
     assert "PLACE" not in project.html("other")
     assert project.html("made").endswith("index.html other.html")

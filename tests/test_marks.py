@@ -469,6 +469,7 @@ def sources(root: Path) -> list[str]:
     return list(project.pages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sources(ROOT))
 def test_a_page_of_the_project_is_the_same_without_marks(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,7 +84,7 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.write("notes.qmd", NOTES)
     project.write("dot.svg", DOT.decode())
     project.page("folder/other", "## There {#sec-there}")
-    ran = project.render()
+    ran = project.render_apart()
     assert (ran.status, ran.err) == (0, "")
     return project
 
@@ -148,6 +148,7 @@ SOLVED = [
 HOW = "To solve an exercise, fill in its cell"
 
 
+@pytest.mark.slow
 def test_in_a_notebook_the_solution_of_an_exercise_is_folded_text_behind_its_check(project: Project) -> None:
     project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
     project.page("index", "".join(SOLVED))
@@ -181,6 +182,7 @@ def test_a_page_links_to_its_notebook_and_only_where_one_is_asked_for(noted: Pro
     assert "notebook" not in noted.html("folder/other")
 
 
+@pytest.mark.slow
 def test_a_notebook_has_the_same_bytes_each_time_and_runs_nothing_twice(noted: Project, tmp_path: Path) -> None:
     before = noted.site()
     same = noted.copy(tmp_path / "same")
@@ -296,6 +298,7 @@ def test_the_cells_of_a_notebook_have_ids_of_their_own(project: Project) -> None
     assert max(map(len, ids)) <= 64
 
 
+@pytest.mark.slow
 def test_a_notebook_asks_for_no_package_twice_and_keeps_the_words_of_an_error(project: Project) -> None:
     project.write("_quarto.yml", SETTINGS.replace("format:\n", "format:\n  ipynb: default\n"))
     project.write("pyproject.toml", '[project]\nname = "it"\ndependencies = ["pyYaml[c]>=1", "scikit_learn"]\n')

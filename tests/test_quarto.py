@@ -78,6 +78,7 @@ def blog(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_card_is_drawn_where_it_is_missing_or_its_page_says_something_else(blog: Path) -> None:
     home, one = blog / "posts/card.png", blog / "posts/one/card.png"
     assert run(blog / "posts/cards.py").returncode == 0
@@ -96,6 +97,7 @@ def test_a_card_is_drawn_where_it_is_missing_or_its_page_says_something_else(blo
     assert one.read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_card_that_is_not_whole_is_drawn_anew(blog: Path) -> None:
     home, one = blog / "posts/card.png", blog / "posts/one/card.png"
     run(blog / "posts/cards.py")
@@ -108,6 +110,7 @@ def test_a_card_that_is_not_whole_is_drawn_anew(blog: Path) -> None:
     assert not [file for file in (blog / "posts").rglob("*.png") if file not in (home, one)]
 
 
+@pytest.mark.slow
 def test_a_card_is_drawn_anew_where_a_font_has_changed(blog: Path) -> None:
     fonts = blog / "src/qmdsite/fonts"
     fonts.unlink()
@@ -149,6 +152,7 @@ def test_a_card_shows_the_words_without_their_marks(cards: SimpleNamespace) -> N
     assert plain == "In code_of_mine, x^2 and this or that for $5 or $6, 2 * 3 * 4"
 
 
+@pytest.mark.slow
 def test_of_few_words_a_card_shows_the_last_too(cards: SimpleNamespace) -> None:
     words = ["Its name", "The title of a page", "What it is about"]
     whole = cards.draw(*words).tobytes()
@@ -156,6 +160,7 @@ def test_of_few_words_a_card_shows_the_last_too(cards: SimpleNamespace) -> None:
         assert cards.draw(*words[:place], f"{each[:-1]}o", *words[place + 1 :]).tobytes() != whole
 
 
+@pytest.mark.slow
 def test_of_long_words_a_card_shows_what_fits(cards: SimpleNamespace) -> None:
     long = cards.draw("Site", "A title of words " * 30, "A description of words " * 60).convert("RGB")
     short = cards.draw("Site", "A title", "Words").convert("RGB")

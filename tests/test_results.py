@@ -10,6 +10,7 @@ from qmdsite.cache import Cache
 from qmdsite.run import Executor
 
 
+@pytest.mark.slow
 def test_results_of_another_folder_hold_for_the_same_cells_and_only_if_whole(project: Project, tmp_path: Path) -> None:
     page = cell("print('once')")
     project.page("index", page)

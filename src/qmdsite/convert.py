@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import lxml.html
 
@@ -16,6 +17,8 @@ from qmdsite.paths import HERE
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project
 
+# As parts.html has them.
+PARTS = ("plain_title", "title", "subtitle", "description", "plain_description", "toc", "citation", "body")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 LINK = re.compile(rf"""\s(?:href|src|srcset|poster)\s*=\s*(?:"([^"]*{marks.MARK}[^"]*)"|'([^']*{marks.MARK}[^']*)'"""
                   rf"""|([^\s"'>]*{marks.MARK}))""", re.I)  # fmt: skip
@@ -34,11 +37,13 @@ def convert(
     arguments = [f"--lua-filter={HERE / 'page.lua'}", "--to=html5", "--mathml", "--section-divs",
                  f"--template={HERE / 'parts.html'}", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
     arguments += ["--toc"] * page.options.get("toc", True)
-    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
-    wrong += [*unsupported(found.uses, own), *_blocked(found.text)]
-    problems = composed.problems + pandoc.placed(wrong, composed.positions)
+    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache, _finished)
+    wrong += [*unsupported(found.uses, own), *map(tuple, found.result["blocked"])]
     places = _unmarked(composed)
-    return _article(found.text, composed.files, composed.positions, places), problems
+    for name, line in found.result["places"]:
+        places.setdefault(name, []).append(composed.positions[line - pandoc.FIRST])
+    article = Article(**found.result["parts"], files=composed.files, places=places)
+    return article, composed.problems + pandoc.placed(wrong, composed.positions)
 
 
 def _unmarked(composed: Composition) -> dict[str, list[Position]]:
@@ -60,24 +65,27 @@ def _blocked(text: str) -> Iterator[tuple[int, str]]:
         yield sum(marks.numbers(mark)[:1]), words
 
 
-def _article(
-    text: str, files: dict[str, bytes], positions: list[Position], places: dict[str, list[Position]]
-) -> Article:
-    """Return the parts that pandoc wrote, without marks, and the places, with those that these told of."""
-    for found in LINK.finditer(text):
-        name = html.unescape(marks.clean(found[1] or found[2] or found[3]))
-        places.setdefault(name, []).append(positions[marks.numbers(found[0])[0] - pandoc.FIRST])
+def _finished(text: str) -> dict[str, Any]:
+    """Return the parts of a page without marks, and by lines of the composed text what the marks told.
+
+    That is where links stand, and what on the page its policy lets do nothing.
+    """
+    values = [(found[0], found[1] or found[2] or found[3]) for found in LINK.finditer(text)]
+    places = [(html.unescape(marks.clean(value)), marks.numbers(whole)[0]) for whole, value in values]
+    blocked = list(_blocked(text))
     text = marks.clean(text)
     text = re.sub(r'(<section id="footnotes"[^>]*>\s*)<hr />', r"\1<h2>Footnotes</h2>", text)
     text = re.sub("<math display=.*?</math>", lambda found: typeset(found[0]), text, flags=re.S)
     # Control characters, which no page and no feed may have, are left out; one stands between the parts.
-    parts = [CONTROL.sub("", part) for part in [*text.split("\x1e", 7), *[""] * 7]]
-    plain_title, title, subtitle, description, plain, toc, citation, body = parts[:8]
-    return Article(title, html.unescape(plain_title), subtitle, description, html.unescape(plain), toc.strip(), body,
-                   citation.strip(), files=files, places=places)  # fmt: skip
+    parts = {
+        name: CONTROL.sub("", part).strip()
+        for name, part in zip(PARTS, text.split("\x1e", len(PARTS) - 1), strict=False)
+    }
+    plain = {name: html.unescape(parts.get(name, "")) for name in ("plain_title", "plain_description")}
+    return {"parts": dict.fromkeys(PARTS, "") | parts | plain, "places": places, "blocked": blocked}
 
 
 def convert_text(project: Project, text: str, cache: Cache) -> str:
     """Return a text of the settings as HTML."""
-    found, _ = pandoc.run(text, {}, ["--to=html5", "--mathml"], [], project.root, cache)
-    return marks.clean(found.text).strip()
+    found, _ = pandoc.run(text, {}, ["--to=html5", "--mathml"], [], project.root, cache, marks.clean)
+    return str(found.result).strip()

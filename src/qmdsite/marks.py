@@ -117,7 +117,8 @@ def _uncommented(line: str) -> str:
 
 def unmarked(text: str, first: int) -> Iterator[tuple[int, str]]:
     """Yield the lines of the tables that have no marks, by their numbers."""
-    for _, block in _blocks(text.split("\n")):
+    lines = text.split("\n")
+    for _, block in _blocks(lines) if any(map(ALIGNED.match, lines)) else ():
         if any(map(ALIGNED.match, block)):
             yield from enumerate(block, first)
         first += len(block)

@@ -38,8 +38,8 @@ def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tu
     if "site-url" in project.website:
         meta["address"] = literal(project.address(out(page.path)))
     arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]
-    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache)
-    written = composed.write(marks.clean(found.text), project, cache)
+    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache, marks.clean)
+    written = composed.write(found.result, project, cache)
     return written, composed.problems + pandoc.placed(wrong, composed.positions)
 
 

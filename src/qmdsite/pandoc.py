@@ -3,12 +3,10 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-
-import pypandoc
 
 from qmdsite import marks
 from qmdsite.cache import Cache, digest
@@ -19,7 +17,7 @@ from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, authors, day, texts
 
 FILTERS = [f"--lua-filter={HERE / name}.lua" for name in ("marks", "filter")]
-OURS = [*sorted(HERE.glob("*.lua")), HERE / "parts.html"]
+OURS = [*sorted(HERE.glob("*.lua")), *(HERE / name for name in ("parts.html", "marks.py", "convert.py", "markup.py"))]
 CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in OURS))
 FIRST = 5  # the number of the text's first line, behind the metadata
 UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
@@ -43,10 +41,19 @@ class Use(NamedTuple):
 
 
 class Converted(NamedTuple):
-    """What pandoc wrote, marks and all, and the classes and attributes that it met."""
+    """What became of a text: what was made of pandoc's, marks and all, and the classes and attributes in it."""
 
-    text: str
+    result: Any
     uses: list[Use]
+
+
+def program() -> str:
+    """Return where pandoc is."""
+    # Imported here: a render that converts nothing does without.
+    import pypandoc
+
+    path: str = pypandoc.get_pandoc_path()
+    return path
 
 
 def about(project: Project, page: Page, positions: list[Position]) -> tuple[dict[str, Any], list[Path]]:
@@ -97,27 +104,35 @@ def _entry(project: Project, page: Page) -> dict[str, Any]:
 
 
 def run(
-    markdown: str, meta: dict[str, Any], arguments: list[str], inputs: Iterable[Path], root: Path, cache: Cache
+    markdown: str,
+    meta: dict[str, Any],
+    arguments: list[str],
+    inputs: Iterable[Path],
+    root: Path,
+    cache: Cache,
+    finish: Callable[[str], Any],
 ) -> tuple[Converted, list[tuple[int, str] | Problem]]:
     """Return the text in the form that arguments say, and what is wrong with it, by lines of the text.
 
-    What the metadata names is found from the folder `root`; `inputs` are the files that the result depends on.
+    What the metadata names is found from the folder `root`; `inputs` are the files that the result depends on. `finish`
+    makes of what pandoc writes the result, in values of JSON, which are kept.
     """
-    text = f"---\n{json.dumps(meta, ensure_ascii=False)}\n...\n\n{marks.markdown(markdown, FIRST)}"
+    head = json.dumps(meta, ensure_ascii=False)
+    key = digest(CODE, head, markdown, *arguments, *(file.read_bytes() for file in inputs if file.is_file()))
+    if entry := cache.get(key):
+        result, uses = json.loads(entry)
+        return Converted(result, [Use(*use) for use in uses]), []
+    text = f"---\n{head}\n...\n\n{marks.markdown(markdown, FIRST)}"
     cites = re.search(rf"@\{{?(?!(?:{NUMBERED})-)[\w*][^\s{marks.DIGITS}]*{marks.MARK}", text) or "nocite" in meta
-    command = [pypandoc.get_pandoc_path(), "--from=markdown", "--wrap=preserve", *FILTERS]
-    command += [*["--citeproc"] * bool(cites), *arguments]
-    key = digest(CODE, text, *command, *(file.read_bytes() for file in inputs if file.is_file()))
-    if kept := cache.get(key):
-        found = json.loads(kept)
-        return Converted(found["text"], [Use(*use) for use in found["uses"]]), []
+    command = [program(), "--from=markdown", "--wrap=preserve", *FILTERS, *["--citeproc"] * bool(cites), *arguments]
     ran = subprocess.run(command, input=text.encode(), capture_output=True, cwd=root)
-    said = ran.stderr.decode()
-    result = Converted(ran.stdout.decode(), [Use(sum(marks.numbers(at)), *use) for at, *use in _tabbed(said, "USES")])
-    problems = list(_problems(said, text, ran.returncode))
+    notes = ran.stderr.decode()
+    uses = [Use(sum(marks.numbers(at)), *use) for at, *use in _tabbed(notes, "USES")]
+    converted = Converted(finish(ran.stdout.decode()), uses)
+    problems = list(_problems(notes, text, ran.returncode))
     if not problems:
-        cache.put(key, json.dumps(result._asdict()).encode())
-    return result, problems
+        cache.put(key, json.dumps(converted).encode())
+    return converted, problems
 
 
 def _tabbed(said: str, word: str) -> list[tuple[str, ...]]:
@@ -173,7 +188,7 @@ def _wrong_line(formula: str) -> int:
     lines = formula.split("\n")
     rest = ["\n".join([*lines[:at], "{}", *lines[at + 1 :]]) for at in range(len(lines))]
     text = "\n\n".join(f"$${each.strip()}$$" for each in rest)
-    command = [pypandoc.get_pandoc_path(), "--from=markdown", "--to=html5", "--mathml"]
+    command = [program(), "--from=markdown", "--to=html5", "--mathml"]
     made = subprocess.run(command, input=text.encode(), capture_output=True).stdout.decode()
     shown = [each == "<math " for each in re.findall('<math |<span class="math', made)]
     return shown.index(True) if True in shown else 0

@@ -8,10 +8,10 @@ from importlib import metadata
 from xml.etree import ElementTree as ET
 
 import lxml.html
-import pypandoc
 
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, plain_code, tex, words, written
+from qmdsite.pandoc import program
 from qmdsite.paths import HERE, NOT_FOUND, out
 from qmdsite.problem import FailedCell
 from qmdsite.project import Project
@@ -94,7 +94,7 @@ def plain(name: str, page: bytes, pages: list[str]) -> bytes:
         target = os.path.normpath(os.path.join(os.path.dirname(name), link.get("href").partition("#")[0]))
         if target in pages:
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
-    command, html = [pypandoc.get_pandoc_path(), *MARKDOWN], written(content).encode()
+    command, html = [program(), *MARKDOWN], written(content).encode()
     ran = subprocess.run(command, input=html, capture_output=True)
     if ran.returncode:
         raise FailedCell(f"pandoc failed to make Markdown of a page:\n{ran.stderr.decode()}".rstrip())
