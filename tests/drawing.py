@@ -1,6 +1,6 @@
-"""What the renderer's README shows of its sources: its modules by floors, the options, the classes and attributes.
+"""What the renderer's README shows of its sources: its modules by floors.
 
-usage: drawing.py prints the modules; drawing.py --write puts all three into the README
+usage: drawing.py prints the modules; drawing.py --write puts them into the README
 """
 
 import ast
@@ -9,8 +9,6 @@ import textwrap
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-from qmdsite import dialect, options
 
 PACKAGE = Path(__file__).parent.parent / "src" / "qmdsite"
 README = PACKAGE / "README.md"
@@ -66,14 +64,11 @@ def drawing(found: Imports) -> str:
 
 
 def filled(readme: str) -> str:
-    """Return the README with what it shows as the sources are now, each part between its two comments."""
-    parts = {"drawing": drawing(imports(PACKAGE)), "options": options.table(), "dialect": dialect.table()}
-    for name, text in parts.items():
-        before, opening, rest = readme.partition(f"<!-- {name} -->\n")
-        _, closing, after = rest.partition("<!-- end -->")
-        assert closing, f"the README needs the comments '<!-- {name} -->' and '<!-- end -->'"
-        readme = f"{before}{opening}\n{text}\n\n{closing}{after}"
-    return readme
+    """Return the README with the drawing of the sources as they are now, between its two comments."""
+    before, opening, rest = readme.partition("<!-- drawing -->\n")
+    _, closing, after = rest.partition("<!-- end -->")
+    assert closing, "the README needs the comments '<!-- drawing -->' and '<!-- end -->'"
+    return f"{before}{opening}\n{drawing(imports(PACKAGE))}\n\n{closing}{after}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """The house: functions fit a screen, modules know those below their own floor, and a README shows what is so."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError
 from pathlib import Path
 
 import pytest
 from drawing import LAST, README, Imports, filled, floors, imported, imports
+
+from qmdsite.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 LINES, BRANCHES, FILE = 45, 15, 500
@@ -141,6 +144,18 @@ def test_the_mathematics_and_the_renderer_do_not_know_each_other(package: str, o
     assert {(file, name) for file, name in found if name.split(".")[0] == other} == set()
 
 
-def test_the_readme_of_the_renderer_shows_its_modules_options_and_classes_as_they_are() -> None:
+def test_the_readme_of_the_renderer_shows_its_modules_as_they_are() -> None:
     assert README.is_file(), "src/qmdsite/README.md is missing; write it, then 'python tests/drawing.py --write'"
     assert README.read_text("utf-8") == filled(README.read_text("utf-8")), "run 'python tests/drawing.py --write'"
+
+
+def test_each_option_of_the_table_is_read_somewhere_unless_it_can_only_be_one_thing() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "qmdsite").glob("*.py"))
+    unread = [
+        option.name
+        for option in OPTIONS
+        if not re.search(f"[\"']{option.name.split('.')[-1]}[\"']", code)
+        and not re.match("changes nothing", option.about)
+        and not re.fullmatch("`[^`]*`", option.value)
+    ]
+    assert unread == [], "these options of src/qmdsite/README.md are accepted, and no code reads them"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from qmdsite.options import table
+from qmdsite.paths import documented
 from qmdsite.problem import BadInput, FailedCell
 from qmdsite.site import render
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     many.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200; 0: any that is free)")
     given = parser.parse_args(arguments)
     if given.options:
-        print(table())
+        print(documented("options"))
         return 0
     if not given.command:
         parser.error("say what to do: render or preview")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from qmdsite.paths import HERE
+from qmdsite.paths import documented
 from qmdsite.problem import Position, Problem, did_you_mean
 
 ROW = re.compile(r"^\| `(?:\[([\w.]+)\.\])?([\w.-]+)` \| ([\w, ]+) \| (.*?) \| (.*?) \|$", re.M)
@@ -37,15 +37,9 @@ class Option(NamedTuple):
     about: str
 
 
-def table() -> str:
-    """Return the documentation of the options, as a table in Markdown."""
-    readme = (HERE / "README.md").read_text("utf-8")
-    return readme.partition("<!-- options -->")[2].partition("<!-- end -->")[0].strip()
-
-
 OPTIONS = [
     Option(within, name, places.split(", "), value, about)
-    for within, name, places, value, about in ROW.findall(table())
+    for within, name, places, value, about in ROW.findall(documented("options"))
 ]
 
 

@@ -12,6 +12,11 @@ LIBS = "site_libs/qmdsite"
 NOT_FOUND = "404.qmd"  # shown at any address that there is not
 
 
+def documented(part: str) -> str:
+    """Return a table of the README: it is the documentation, and what the renderer goes by."""
+    return (HERE / "README.md").read_text("utf-8").partition(f"<!-- {part} -->")[2].partition("<!-- end -->")[0].strip()
+
+
 def out(path: str, suffix: str = ".html") -> str:
     """Return where in the site the page from `path` goes."""
     return str(PurePosixPath(path).with_suffix(suffix))
