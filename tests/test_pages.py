@@ -49,6 +49,7 @@ class Visit:
 
     wrong: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    finished: list[Request] = field(default_factory=list)
     size: int = 0
     shift: float = 0
     animated: bool = False
@@ -77,6 +78,7 @@ def watched(page: Page, visit: Visit) -> None:
     page.on("requestfailed", lambda request: visit.wrong.append(f"{request.url} failed: {request.failure}"))
     page.on("response", response)
     page.on("request", lambda request: visit.asked.append(request.url))
+    page.on("requestfinished", lambda request: visit.finished.append(request))
     page.add_init_script(WATCH)
 
 
@@ -90,11 +92,9 @@ def visits(browser: Browser, slow_address: str) -> Visits:
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page = context.new_page()
             watched(page, visit)
-            requests: list[Request] = []
-            page.on("requestfinished", requests.append)
             page.goto(slow_address + name)
             settle(page)
-            for request in requests:
+            for request in visit.finished:
                 sizes = request.sizes()
                 visit.size += sizes["responseBodySize"] + sizes["responseHeadersSize"]
             visit.animated = page.locator("[data-play]").count() > 0
