@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, cast
 
 import pytest
+import sympy
 import torch
 from sympy import Expr, Piecewise, Rational, exp, log, pi, sqrt, tanh
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch
+from handgrad.symbolic.torch_code import _FUNCTIONS, TorchFunction, compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
 lookup = array("u", n, integer=True)
@@ -273,6 +274,18 @@ def hessian_vector_product(loss: Definition, wrt: Any) -> TorchFunction:
     gradient = vjp(loss, wrt).result
     V, places = array("V", *wrt.shape), gradient.indices
     return vjp(define("h", Sum(gradient[places] * V[places], *places)), wrt).compile()
+
+
+# Of a size these are 1, or the size itself.
+@pytest.mark.parametrize("name", sorted(_FUNCTIONS.keys() - {"Abs", "sign"}))
+def test_a_function_that_runs_on_arrays_runs_on_sizes(name: str) -> None:
+    function = getattr(sympy, name)
+    compiled = compile_torch(define("Y", function(Z[i, k]) * function(n), i, k))
+    numbers = torch.rand(3, 2, dtype=torch.float64) + 1
+    by_torch = getattr(torch, name)
+    torch.testing.assert_close(
+        compiled(Z=numbers), by_torch(numbers) * by_torch(torch.tensor(3.0, dtype=torch.float64))
+    )
 
 
 def test_hessian_vector_products_of_mse_of_linear_are_autograds() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from drawing import LAST, README, Imports, filled, floors, imported, imports
 
+from qmdsite.dialect import SUPPORTED
 from qmdsite.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -149,13 +150,39 @@ def test_the_readme_of_the_renderer_shows_its_modules_as_they_are() -> None:
     assert README.read_text("utf-8") == filled(README.read_text("utf-8")), "run 'python tests/drawing.py --write'"
 
 
+# By what name the code holds the options of a group, of which some have names that others have too.
+HELD = {"website": "website", "navbar": "navbar", "page-footer": "footer"}
+
+
+def is_read(name: str, code: str) -> bool:
+    """Return whether code reads an option: by its last name, for those of a group from what the group is held in."""
+    *above, last = name.split(".")
+    quoted = f"[\"']{re.escape(last)}[\"']"
+    held = HELD.get(above[-1]) if above else None
+    if held:
+        quoted = rf"{held}(\.get\(|\[){quoted}|{quoted} (not )?in \S*{held}\b|for \w+ in \([^)]*{quoted}"
+    return bool(re.search(quoted, code))
+
+
 def test_each_option_of_the_table_is_read_somewhere_unless_it_can_only_be_one_thing() -> None:
     code = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "qmdsite").glob("*.py"))
     unread = [
         option.name
         for option in OPTIONS
-        if not re.search(f"[\"']{option.name.split('.')[-1]}[\"']", code)
+        if not is_read(option.name, code)
         and not re.match("changes nothing", option.about)
         and not re.fullmatch("`[^`]*`", option.value)
     ]
     assert unread == [], "these options of src/qmdsite/README.md are accepted, and no code reads them"
+    for name in ("website.reading-time", "website.navbar.search", "website.navbar.collapse", "website.junk"):
+        assert not is_read(name, code)
+
+
+# What pandoc itself makes something of, or any class of callouts.
+PANDOCS_OWN = {"callout-note", "column", "width", "height", "rel", "numberLines", "number-lines"}
+
+
+def test_each_class_of_the_table_is_treated_by_a_filter_or_a_style_sheet() -> None:
+    treated = "".join(path.read_text("utf-8") for kind in ("*.lua", "site.css") for path in README.parent.glob(kind))
+    unread = {name for _, name in SUPPORTED if not re.search(rf'[."]{name}(?![\w-])|\b{name} = "', treated)}
+    assert unread == PANDOCS_OWN, "src/qmdsite/README.md has classes that neither a filter nor site.css knows"

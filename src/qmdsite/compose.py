@@ -5,6 +5,7 @@ import html
 import re
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import Position, Problem
@@ -12,6 +13,7 @@ from qmdsite.problem import Position, Problem
 # In the order in which Quarto prefers the forms of one output.
 FORMS = ("text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 SUFFIX = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
+METADATA = re.compile(r"(^|\n[ \t]*\n|^\n)---[ \t]*\n[ \t]*\S")
 INTERACTIVE = re.compile(r"application/(vnd\.(jupyter\.widget|plotly|vega|bokeh|holoviews)|javascript)")
 
 
@@ -114,9 +116,20 @@ class Composition:
         """Note what is wrong with a cell's outputs."""
         self.problems.append(Problem(*cell.position, f"{cell.name} {words}"))
 
+    def judge(self, cell: Cell, output: Output) -> None:
+        """Complain of what a page cannot show, or what would be taken for something else."""
+        data = output.get("data", {})
+        lost = next(filter(INTERACTIVE.match, data), "")
+        if "stream" not in output and (lost or not any(form in data for form in FORMS)):
+            self.complain(cell, f"shows {lost or ', '.join(data) or 'nothing'}, which a page cannot show")
+        markdown = output.get("text", "") if cell.options.get("output") == "asis" else data.get("text/markdown", "")
+        if METADATA.search(markdown):
+            self.complain(cell, "prints a block of metadata; for a rule leave a blank line behind '---'")
+
     def output(self, cell: Cell, output: Output, index: int) -> str:
         """Return one output in the form that shows most."""
         asis = cell.options.get("output") == "asis"
+        self.judge(cell, output)
         if "stream" in output:
             name, text = output["stream"], output["text"].rstrip("\n")
             if asis and name == "stdout":
@@ -124,10 +137,7 @@ class Composition:
             return div(f".cell-output .cell-output-{name}", block(text, ".text"))
         form = next((form for form in FORMS if form in output["data"]), "")
         value = output["data"].get(form, "")
-        lost = next(filter(INTERACTIVE.match, output["data"]), "")
-        if not form or lost:
-            self.complain(cell, f"shows {lost or ', '.join(output['data']) or 'nothing'}, which a page cannot show")
-        elif form in SUFFIX:
+        if form in SUFFIX:
             value = block(self.image(cell, form, value, index, output.get("metadata", {})), "=html")
         elif form in ("text/html", "text/plain"):
             if form == "text/html":  # a table of pandas has a style sheet, which a page's policy does not let in
@@ -147,10 +157,13 @@ class Composition:
         except ValueError:
             data = b""
             self.complain(cell, "shows an image that is not base64")
+        if name in self.files:
+            self.complain(cell, f"shows a figure that would be the file '{name}', as another; give one another label")
         self.files[name] = data
         if "fig-alt" not in cell.options:
             self.complain(cell, "shows a figure and has no 'fig-alt'; say there what is to be seen in it")
+        address = quote(name)
         size = "".join(
             f' {side}="{value}"' for side in ("width", "height") if (value := metadata.get(form, {}).get(side))
         )
-        return f'<p><img src="{name}" alt="{html.escape(cell.options.get("fig-alt", ""))}"{size}></p>'
+        return f'<p><img src="{address}" alt="{html.escape(cell.options.get("fig-alt", ""))}"{size}></p>'

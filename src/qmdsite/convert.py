@@ -85,7 +85,8 @@ def _finished(text: str) -> dict[str, Any]:
     return {"parts": dict.fromkeys(PARTS, "") | parts | plain, "places": places, "blocked": blocked}
 
 
-def convert_text(project: Project, text: str, cache: Cache) -> str:
-    """Return a text of the settings as HTML."""
-    found, _ = pandoc.run(text, {}, ["--to=html5", "--mathml"], [], project.root, cache, marks.clean)
-    return str(found.result).strip()
+def convert_text(project: Project, keys: tuple[str, ...], text: str, cache: Cache) -> tuple[str, list[Problem]]:
+    """Return a text of the settings as HTML, with paths from the project's folder, and what is wrong with it."""
+    found, wrong = pandoc.run(text, {"root": ""}, ["--to=html5", "--mathml"], [], project.root, cache, marks.clean)
+    place = project.settings.at("website", *keys)
+    return str(found.result).strip(), pandoc.placed(wrong, [place])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import lxml.html
 
@@ -17,7 +17,7 @@ from qmdsite.paths import HERE, chosen, decoded, files_of, out, rooted
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, texts
 
-CODE = digest((HERE / "markup.py").read_bytes())
+CODE = digest((HERE / "markup.py").read_bytes(), (HERE / "link.py").read_bytes())
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ def facts(page: str, cache: Cache) -> Facts:
 
     def read() -> bytes:
         tree = lxml.html.document_fromstring(page or "<html>")
-        ids, openings = re.findall(r'\sid="([^"]+)"', page), sorted({opening for opening, _ in markup.blocked(tree)})
+        ids, openings = (
+            list(map(str, tree.xpath("//@id | //a/@name"))),
+            sorted({opening for opening, _ in markup.blocked(tree)}),
+        )
         return json.dumps([ids, markup.links(tree), openings]).encode()
 
     return Facts(*json.loads(cache.made(digest(CODE, page), read)))
@@ -73,9 +76,11 @@ def named_files(project: Project, files: dict[str, bytes]) -> Followed:
 
 def _take(project: Project, name: str, files: dict[str, bytes], added: dict[str, bytes]) -> bool:
     """Add a file of the project to the site, if there is such a file; return whether the site has it."""
-    if not name.startswith(("..", "/")) and name not in files and name not in added and (project.root / name).is_file():
-        added[name] = (project.root / name).read_bytes()
-    return name in files or name in added
+    known, file = name in files or name in added, project.root / name
+    if known or name.startswith(("..", "/")) or not file.is_file() or file.is_relative_to(project.output):
+        return known
+    added[name] = file.read_bytes()
+    return True
 
 
 def follow(
@@ -190,18 +195,19 @@ def _in_settings(project: Project) -> Iterator[tuple[str, Position]]:
             yield target, project.settings.at("website", *keys, count, "href")
 
 
-def redirects(project: Project) -> tuple[dict[str, bytes], list[Problem]]:
-    """Return the pages that lead from other addresses, their aliases, to pages."""
+def redirects(project: Project, files: dict[str, bytes]) -> tuple[dict[str, bytes], list[Problem]]:
+    """Return the pages that lead from other addresses, their aliases, to pages; `files` are those that the site has."""
     made, problems = dict[str, bytes](), list[Problem]()
+    taken = {*files, *map(out, project.pages)}
     for page in project.pages.values():
         for count, alias in enumerate(page.meta.get("aliases", [])):
             name = rooted(alias, str(PurePosixPath(page.path).parent))
-            name = name if name.endswith(".html") else f"{name}/index.html"
-            if name.startswith("..") or name in made or name.removesuffix(".html") + ".qmd" in project.pages:
-                words = f"the alias '{alias}' is the address of another page, or leads out of the site"
+            name = os.path.normpath(name if name.endswith(".html") else f"{name}/index.html")
+            if name.startswith("..") or name in made or name in taken:
+                words = f"the alias '{alias}' is the address of another page or file, or leads out of the site"
                 problems.append(Problem(*page.meta.at("aliases", count), words))
                 continue
-            target = os.path.relpath(out(page.path), os.path.dirname(name) or ".")
+            target = quote(os.path.relpath(out(page.path), os.path.dirname(name) or "."))
             made[name] = (
                 f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
                 f'<meta http-equiv="refresh" content="0; url={target}"></head>'

@@ -4,6 +4,7 @@
 local LEAD = ("\u{104A0}"):sub(1, 3)  -- of the four bytes of a digit, the three that all have
 local near = ""
 local taken = {}
+local dry  -- cells have not run: what they print may define or use a footnote
 
 local function problem(mark, text) io.stderr:write("PROBLEM\t", mark or near, "\t", text, "\n") end
 local function unmarked(text) return (text:gsub(LEAD .. "[\xA0-\xA9]", "")) end
@@ -98,7 +99,7 @@ local function Str(str)
     return
   end
   local note = unmarked(str.text):match "%[%^[^%]]+%]"
-  if note then problem(near, "the footnote '" .. note .. "' is never defined") end
+  if note and not dry then problem(near, "the footnote '" .. note .. "' is never defined") end
   return pandoc.Str(unmarked(str.text))
 end
 
@@ -122,7 +123,7 @@ end
 
 -- A path from the folder of the project becomes one from the folder of the page.
 local root
-local function Meta(meta) root = meta.root and pandoc.utils.stringify(meta.root) end
+local function Meta(meta) root, dry = meta.root and pandoc.utils.stringify(meta.root), meta["qmdsite-dry"] end
 local function rooted(target) return target:sub(1, 1) == "/" and target:sub(2, 2) ~= "/" and root .. target:sub(2) or target end
 
 local function Raw(raw)

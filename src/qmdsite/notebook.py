@@ -65,10 +65,11 @@ class Notebook(Composition):
         """Return a mark for the cell, and what numbers it, or text for what does not run."""
         if not (cell.number and cell.runs):
             return super().cell(cell, outputs)
+        opening = self.mark(f"cell{len(self.cells)}")
         self.cells.append((cell, []))
         if self.part(cell) == "solution":
-            return self.mark("cell") + super().code(cell) + self.mark("end")
-        return self.mark("cell") + super().cell(cell, outputs)
+            return opening + super().code(cell) + self.mark("end")
+        return opening + super().cell(cell, outputs)
 
     def part(self, cell: Cell) -> str:
         """Return what the cell is of an exercise that has a solution and a check: 'solution', 'check', or ''."""
@@ -105,18 +106,19 @@ class Notebook(Composition):
     def write(self, text: str, project: Project, cache: Cache) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
         root = project.root
-        todo, cells = enumerate(self.cells, 1), [self.opening(project, cache)]
+        cells = [self.opening(project, cache)]
         labels: dict[str, int] = {}
         first, *pieces = re.split(rf"<!--qmdsite {self.key} (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
             piece = piece.strip("\n")  # and no spaces: they make a line code
-            if word == "cell":
-                count, (cell, outputs) = next(todo)
+            if word.startswith("cell"):
+                count = int(word.removeprefix("cell"))
+                cell, outputs = self.cells[count]
                 labels[cell.options.get("label", "")] = len(cells)
                 if self.part(cell) == "solution":
                     cells.append(self.text(_id(cell.options["label"]), piece, root))
                     continue
-                cells.append(_code(cell, outputs, count) | (UNSOLVED if self.part(cell) == "check" else {}))
+                cells.append(_code(cell, outputs, count + 1) | (UNSOLVED if self.part(cell) == "check" else {}))
             if word.isdigit():
                 # An output has no attachments.
                 for name, image in self.images(piece, root).items():
@@ -126,7 +128,8 @@ class Notebook(Composition):
             elif piece:
                 cells.append(self.text(f"text-{len(cells)}", piece, root))
         # Run before the check, a solution would let any answer pass.
-        place = {labels[f"solution-{name}"]: labels[f"check-{name}"] + 0.5 for name in self.exercises}
+        shown = [name for name in self.exercises if {f"solution-{name}", f"check-{name}"} <= labels.keys()]
+        place = {labels[f"solution-{name}"]: labels[f"check-{name}"] + 0.5 for name in shown}
         cells = [cells[at] for at in sorted(range(len(cells)), key=lambda at: place.get(at, at))]
         _distinct(cells)
         about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}

@@ -114,6 +114,9 @@ class Settings:
 
 def read(text: str, place: str, path: str, first_line: int) -> tuple[Settings, list[Problem]]:
     """Return the options that a YAML text holds and what is wrong with it; if anything is, it holds none."""
+    if found := re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text):
+        at = Position(path, first_line + text.count("\n", 0, found.start()))
+        return Settings(start=at), [Problem(*at, f"a character here is none of a text: {found[0]!r}; remove it")]
     reader = _Reader(text, path, first_line)
     values: dict[str, Any] = {}
     try:
@@ -160,7 +163,7 @@ class _Reader:
                 for count, item in enumerate(node.value):
                     self.value(item, {"": f"text or options of {place}"}, (*keys, count))
                 return None
-        value = self.loader.construct_object(node, deep=True)
+        value = self.plain(node)
         if isinstance(value, str) and "{{<" in value:
             self.complain(
                 node.start_mark.line, f"a shortcode in {_name(keys)} is not supported; write what it stands for"
@@ -171,6 +174,14 @@ class _Reader:
             )
             self.complain(node.start_mark.line, f"{_name(keys) or 'this'} is {value!r}, and must be {must}")
         return None
+
+    def plain(self, node: yaml.Node) -> Any:
+        """Return a value; of one that cannot be, such as a day 32, the text."""
+        try:
+            return self.loader.construct_object(node, deep=True)
+        except ValueError as error:
+            self.complain(node.start_mark.line, f"a value here cannot be read: {error}")
+            return ""
 
     def mapping(self, node: yaml.MappingNode, known: dict[str, Any], keys: tuple[str | int, ...]) -> None:
         """Check options by their names."""
@@ -184,7 +195,7 @@ class _Reader:
                 self.complain(line, f"the option '{_name(inner)}' is not supported{near}; remove it")
             elif word in seen:
                 self.complain(line, f"the option '{_name(inner)}' is given twice; remove one")
-            elif (_name(inner), value.value) in DEFAULTS:
+            elif isinstance(value, yaml.ScalarNode) and (_name(inner), str(self.plain(value)).lower()) in DEFAULTS:
                 # Not left out: a page's 'format' names all the formats that are made of it.
                 node.value[at] = key, yaml.MappingNode("tag:yaml.org,2002:map", [])
             else:

@@ -17,8 +17,9 @@ from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, authors, day, texts
 
 FILTERS = [f"--lua-filter={HERE / name}.lua" for name in ("marks", "filter")]
-OURS = [*sorted(HERE.glob("*.lua")), *(HERE / name for name in ("parts.html", "marks.py", "convert.py", "markup.py"))]
-CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in OURS))
+OURS = ("parts.html", "marks.py", "pandoc.py", "convert.py", "markup.py")
+SOURCES = [*sorted(HERE.glob("*.lua")), *(HERE / name for name in OURS)]
+CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in SOURCES))
 FIRST = 5  # the number of the text's first line, behind the metadata
 UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
 BAD_TEX = "Could not convert TeX math (.*?), rendering as TeX:"
@@ -123,13 +124,15 @@ def run(
         result, uses = json.loads(entry)
         return Converted(result, [Use(*use) for use in uses]), []
     text = f"---\n{head}\n...\n\n{marks.markdown(markdown, FIRST)}"
-    cites = re.search(rf"@\{{?(?!(?:{NUMBERED})-)[\w*][^\s{marks.DIGITS}]*{marks.MARK}", text) or "nocite" in meta
+    cites = re.search(rf"(?<!\w)@\{{?(?!(?:{NUMBERED})-)[\w*]", markdown) or "nocite" in meta
     command = [program(), "--from=markdown", "--wrap=preserve", *FILTERS, *["--citeproc"] * bool(cites), *arguments]
     ran = subprocess.run(command, input=text.encode(), capture_output=True, cwd=root)
     notes = ran.stderr.decode()
     uses = [Use(sum(marks.numbers(at)), *use) for at, *use in _tabbed(notes, "USES")]
     converted = Converted(finish(ran.stdout.decode()), uses)
-    problems = list(_problems(notes, text, ran.returncode))
+    # What cells print, once they have run, may use a footnote.
+    unused = "never used" if meta.get("qmdsite-dry") else "\n"
+    problems = [each for each in _problems(notes, text, ran.returncode) if unused not in str(each)]
     if not problems:
         cache.put(key, json.dumps(converted).encode())
     return converted, problems

@@ -1,6 +1,7 @@
 """Files of a project, and where they go in its site."""
 
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -33,10 +34,10 @@ def rooted(target: str, folder: str) -> str:
 
 
 def files_of(root: Path) -> Iterator[Path]:
-    """Return the files of a project; hidden folders, such as an environment's, are no part of it."""
+    """Return the files of a project; hidden ones, and folders such as an environment's, are no part of it."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
-        yield from (Path(folder, name) for name in sorted(names))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def chosen(names: Iterable[str], patterns: Iterable[str], folder: str = "") -> tuple[list[str], list[int]]:
@@ -50,7 +51,11 @@ def chosen(names: Iterable[str], patterns: Iterable[str], folder: str = "") -> t
         plain = pattern.removeprefix("!")
         anywhere = not plain.startswith(("/", "..")) and ("*" in plain or plain != pattern)
         wanted = rooted(f"**/{plain}" if anywhere else plain, folder)
-        matching = list(PathSpec.from_lines("gitignore", ["*" if wanted == "." else f"/{wanted}"]).match_files(names))
+        try:
+            spec = PathSpec.from_lines("gitignore", ["*" if wanted == "." else f"/{wanted}"])
+        except (ValueError, re.error):  # such as [z-a]
+            spec = PathSpec([])
+        matching = list(spec.match_files(names))
         if pattern.startswith("!"):
             found = [name for name in found if name not in matching]
         else:

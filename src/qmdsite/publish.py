@@ -5,6 +5,7 @@ import re
 import subprocess
 from functools import partial
 from importlib import metadata
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import lxml.html
@@ -91,7 +92,7 @@ def plain(name: str, page: bytes, pages: list[str]) -> bytes:
         picture.tag, picture.text = "p", said
     plain_code(content)
     for link in content.xpath(".//a[@href]"):
-        target = os.path.normpath(os.path.join(os.path.dirname(name), link.get("href").partition("#")[0]))
+        target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(link.get("href").partition("#")[0])))
         if target in pages:
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
     command, html = [program(), *MARKDOWN], written(content).encode()

@@ -3,6 +3,7 @@
 import os
 import re
 from collections import deque
+from itertools import dropwhile
 from pathlib import Path
 
 from qmdsite import options
@@ -44,8 +45,9 @@ class _Scanner:
         self.parts: list[list[Line] | Cell] = []
         self.text: list[Line] = []
         self.divs: list[Line] = []
+        self.above: dict[str, set[str]] = {}  # of an included file, those that it stands in
         self.display: Line | None = None
-        self.cells = self.count = 0
+        self.cells = 0
 
     def complain(self, line: Line, text: str) -> None:
         self.problems.append(Problem(*line.position, text))
@@ -54,7 +56,6 @@ class _Scanner:
         previous = ""
         while todo:
             line = todo.popleft()
-            self.count += 1
             if not line.text.strip() or FENCE.match(line.text):
                 self.end_of_display()
             self.line(line, previous, todo)
@@ -125,13 +126,15 @@ class _Scanner:
         target = Path(os.path.normpath(folder / name.lstrip("/")))
         if not target.is_file():
             self.complain(line, f"the included file '{name}' does not exist")
-        elif self.count > 50_000:
+            return []
+        path, above = os.path.relpath(target, self.root), {line.path, *self.above.get(line.path, ())}
+        if path in above:
             self.complain(line, f"the file '{name}' includes itself")
-        else:
-            lines, problems = read_lines(self.root, os.path.relpath(target, self.root))
-            self.problems += problems
-            return lines
-        return []
+            return []
+        self.above[path] = above | self.above.get(path, set())
+        lines, problems = read_lines(self.root, path)
+        self.problems += problems
+        return lines
 
     def div(self, line: Line, previous: str) -> None:
         found = DIV.match(line.text.strip())
@@ -164,7 +167,6 @@ class _Scanner:
         while todo and not (len(body) > 1 and self.closes(body[-1], ticks)) and not inner.match(todo[0].text):
             body.append(todo.popleft())
             self.shortcodes(body[-1])
-        self.count += len(body) - 1
         if len(body) == 1 or not self.closes(body[-1], ticks):
             self.never_closed(opening, "code block", ticks)
         elif not re.match(r"\{+\w", info):
@@ -192,6 +194,7 @@ class _Scanner:
         self.flush()
         self.cells += 1
         inherited = {key: value for key, value in self.inherited.values.items() if key in options.SCHEMAS["cell"]}
-        code = "\n".join(line.text for line in body[count:]).strip("\n")
-        start = next((line.number for line in body[count:] if line.text), 0)
+        # IPython leaves out the lines at the top that have no code, and does not count them.
+        lines = list(dropwhile(lambda line: not line.text.strip(), body[count:]))
+        code, start = "\n".join(line.text for line in lines).strip("\n"), lines[0].number if lines else 0
         self.parts.append(Cell(*opening.position, start, self.cells, code, {**inherited, **own.values}))

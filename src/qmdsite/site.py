@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qmdsite import font
 from qmdsite.cache import Cache, digest
@@ -56,10 +56,10 @@ def render(root: Path, only: str = "") -> None:
         files = build.pages()
         files, followed = build.finished(files)
         write(new, files)
-        exchange(project, new)
         build.prune()
-    if not old:
-        list_links(project, followed.elsewhere)
+        if not old:
+            list_links(project, followed.elsewhere)
+        exchange(project, new)
     ran, seconds = len(build.stale), time.time() - started
     print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
 
@@ -116,7 +116,7 @@ class Build:
         # A page whose outputs are not known is first converted without them, to find bad input before it runs.
         judge(problem for path, _, problems in found if path in chosen for problem in problems)
         self._run()
-        texts_of_settings = {text: convert_text(self.project, text, self.htmls) for text in self._markdown()}
+        texts_of_settings = self._texts()
         files = dict[str, bytes]()
         for page in self.chosen:
             article = self.articles[page.path]
@@ -127,11 +127,18 @@ class Build:
                 files[out(page.path, ".ipynb")] = article.notebook
         return files
 
-    def _markdown(self) -> list[str]:
-        """Return the texts of the settings that are Markdown."""
-        footer = self.project.website.get("page-footer", "")
-        parts = [footer.get(part) for part in ("left", "center", "right")] if isinstance(footer, dict) else [footer]
-        return [text for text in (self.project.website.get("description"), *parts) if text and isinstance(text, str)]
+    def _texts(self) -> dict[str, str]:
+        """Return the texts of the settings that are Markdown, as HTML."""
+        website, footer = self.project.website, self.project.website.get("page-footer")
+        written: list[tuple[tuple[str, ...], Any]] = [(("description",), website.get("description"))]
+        parts = footer.items() if isinstance(footer, dict) else ()
+        written += [(("page-footer",), footer), *((("page-footer", part), text) for part, text in parts)]
+        converted: dict[str, str] = {}
+        for keys, text in written:
+            if text and isinstance(text, str):
+                converted[text], problems = convert_text(self.project, keys, text, self.htmls)
+                judge(problems)
+        return converted
 
     def _at_once(self, action: Callable[[Page], Result], pages: Iterable[Page], each: int = 1) -> Iterator[Result]:
         """Yield what an action makes of pages, in their order; `each` for a processor, and none once one fails."""
@@ -194,16 +201,17 @@ class Build:
     def _completed(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return the files with all that goes beside pages, but of one font the name only."""
         project, made = self.project, list(files)
-        moved, problems = redirects(project)
         named = named_files(project, files)
+        moved, problems = redirects(project, files | named.added)
         judge([*problems, *named.problems])
         files |= named.added | moved
         scripts = texts(project.options.get("post-render"))
         if scripts or self.old:
             # What pages show is there for the scripts, and not the old site's; only what scripts leave is judged.
             files |= self._followed(files).added
-        kept = {name: data for name, data in self.old.items() if not name.startswith("pagefind/")}
-        files = {**kept, **files}
+        gone = {out(path, suffix) for path in project.drafts for suffix in (".html", ".ipynb")}
+        rest = {name: self.old[name] for name in self.old if name not in gone and not name.startswith("pagefind/")}
+        files = {**rest, **files}
         files |= assets() | {MATH: b""}
         if scripts:
             files = self._post_render(files, made)

@@ -59,6 +59,11 @@ def _to(page: Page, target: str) -> str:
     return quote(relative(out(name) if name.endswith(".qmd") else name, page.path), safe="/%?=&:.~") + mark + fragment
 
 
+def _from(page: Page, text: str) -> Markup:
+    """Return HTML of the settings with its paths, which are from the project's folder, from that of a page."""
+    return Markup(re.sub(r'( (?:href|src)=")([^"]*)', lambda found: found[1] + _to(page, found[2]), text))
+
+
 def _about(project: Project, articles: dict[str, Article], page: Page) -> dict[str, Any]:
     """Return what the page says of itself, in the form in which it is shown."""
     article, options = articles[page.path], page.options
@@ -83,7 +88,9 @@ def _about(project: Project, articles: dict[str, Article], page: Page) -> dict[s
     if "ipynb" in options.get("format", {}):
         about["notebook"] = Link("Download as notebook", _to(page, out(page.path, ".ipynb")), [("download", "")])
     if tools := options.get("code-tools"):
-        about["source"] = Link(tools.get("caption", "Source"), PurePosixPath(page.path).name, [("class", "source")])
+        about["source"] = Link(
+            tools.get("caption", "Source"), quote(PurePosixPath(page.path).name), [("class", "source")]
+        )
     if "site-url" in project.website and page.path != NOT_FOUND:
         about["address"] = project.address(out(page.path))
     if feeds:
@@ -152,7 +159,9 @@ def _site(project: Project, articles: dict[str, Article], page: Page, texts: dic
         "search": website.get("search", True),
         **{side: [_item(project, articles, page, item) for item in navbar.get(side, [])] for side in ("left", "right")},
         "footer": [
-            Markup(texts[part]) if isinstance(part, str) else [_item(project, articles, page, item) for item in part]
+            Markup(_from(page, texts[part]))
+            if isinstance(part, str)
+            else [_item(project, articles, page, item) for item in part]
             for part in parts
             if part
         ],

@@ -22,7 +22,8 @@ def locked(project: Project) -> Iterator[tuple[Path, Path]]:
     """
     work = project.work
     # In a place with a short name, for the path of a socket may have about a hundred bytes.
-    sockets = Path(tempfile.gettempdir(), f"qmdsite-{os.getuid()}-{digest(str(project.root))[:12]}")
+    short = min(tempfile.gettempdir(), "/tmp", key=lambda place: len(place) > 50)
+    sockets = Path(short, f"qmdsite-{os.getuid()}-{digest(str(project.root))[:12]}")
     work.mkdir(exist_ok=True)
     with (work / "lock").open("w") as lock:
         try:
@@ -39,7 +40,7 @@ def locked(project: Project) -> Iterator[tuple[Path, Path]]:
             try:
                 yield Path(own, "site"), sockets
             finally:
-                shutil.rmtree(sockets)
+                shutil.rmtree(sockets, ignore_errors=True)
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
