@@ -172,3 +172,9 @@ def test_a_long_name_of_the_folder_for_temporary_files_does_no_harm(
     monkeypatch.setattr("tempfile.tempdir", str(long))
     project.page("index", cell("print('ran')"))
     assert project.render().err == ""
+
+
+def test_a_link_of_the_footer_that_leads_nowhere_is_named_where_the_footer_stands(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS.replace("website:\n", 'website:\n  page-footer: "[it](p/gone.qmd)"\n'))
+    project.page("p/it", "words")
+    assert {line.partition(": ")[0] for line in complaint(project).splitlines()} == {"_quarto.yml:4"}

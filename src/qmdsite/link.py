@@ -179,7 +179,10 @@ class _Follower:
         target = os.path.normpath(os.path.join(os.path.dirname(here), link))
         if target in self.settings:
             return [self.settings[target]]
-        return [page.meta.where(link) or page.options.where(link) or page.meta.at("title")]
+        if named := page.meta.where(link) or page.options.where(link):
+            return [named]
+        own = link in repr(self.articles[source])
+        return [page.meta.at("title") if own else self.project.settings.at("website", "page-footer")]
 
 
 def _in_settings(project: Project) -> Iterator[tuple[str, Position]]:
