@@ -39,7 +39,7 @@ class Cache:
         part.write_bytes(digest(content).encode() + b"\n" + content)
         part.replace(self.folder / key)
 
-    def made(self, key: str, make: Callable[[], bytes]) -> bytes:
+    def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Return the entry; if there is none, make it first."""
         entry = self.get(key)
         if entry is None:

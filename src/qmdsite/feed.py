@@ -39,8 +39,8 @@ def feed(project: Project, page: Page, files: dict[str, bytes]) -> bytes:
     rss.lastBuildDate(max(map(moment, items), default=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)))
     for item in items:
         _entry(rss, project, item, files, wanted.get("type", "full"))
-    made: bytes = rss.rss_str(pretty=True)
-    return made
+    xml: bytes = rss.rss_str(pretty=True)
+    return xml
 
 
 def _entry(rss: Any, project: Project, item: Page, files: dict[str, bytes], kind: str) -> None:

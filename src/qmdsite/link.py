@@ -49,7 +49,7 @@ def facts(page: str, cache: Cache) -> Facts:
         )
         return json.dumps([ids, markup.links(tree), openings]).encode()
 
-    return Facts(*json.loads(cache.made(digest(CODE, page), read)))
+    return Facts(*json.loads(cache.get_or_make(digest(CODE, page), read)))
 
 
 def named_files(project: Project, files: dict[str, bytes]) -> Followed:
@@ -200,20 +200,20 @@ def _in_settings(project: Project) -> Iterator[tuple[str, Position]]:
 
 def redirects(project: Project, files: dict[str, bytes]) -> tuple[dict[str, bytes], list[Problem]]:
     """Return the pages that lead from other addresses, their aliases, to pages; `files` are those that the site has."""
-    made, problems = dict[str, bytes](), list[Problem]()
+    moved, problems = dict[str, bytes](), list[Problem]()
     taken = {*files, *map(out, project.pages)}
     for page in project.pages.values():
         for count, alias in enumerate(page.meta.get("aliases", [])):
             name = rooted(alias, str(PurePosixPath(page.path).parent))
             name = os.path.normpath(name if name.endswith(".html") else f"{name}/index.html")
-            if name.startswith("..") or name in made or name in taken:
+            if name.startswith("..") or name in moved or name in taken:
                 words = f"the alias '{alias}' is the address of another page or file, or leads out of the site"
                 problems.append(Problem(*page.meta.at("aliases", count), words))
                 continue
             target = quote(os.path.relpath(out(page.path), os.path.dirname(name) or "."))
-            made[name] = (
+            moved[name] = (
                 f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
                 f'<meta http-equiv="refresh" content="0; url={target}"></head>'
                 f'<body><p>This page is <a href="{target}">here</a> now.</p></body></html>\n'
             ).encode()
-    return made, problems
+    return moved, problems

@@ -195,7 +195,7 @@ def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[
     if cells and package.name:
         yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
-    found: dict[str, list[str]] = json.loads(cache.made(digest("modules", *installed()), _packages))
+    found: dict[str, list[str]] = json.loads(cache.get_or_make(digest("modules", *installed()), _packages))
     known = {_normal(each) for each in (package.name, *package.dependencies)}
     yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
 

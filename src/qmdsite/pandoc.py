@@ -138,25 +138,25 @@ def run(
     return converted, problems
 
 
-def _tabbed(said: str, word: str) -> list[tuple[str, ...]]:
+def _tabbed(notes: str, word: str) -> list[tuple[str, ...]]:
     """Return the lines that a filter wrote with a word before them, cut at tabs."""
-    found = re.findall(rf"^{word}\t(.*)$", said, flags=re.M)
+    found = re.findall(rf"^{word}\t(.*)$", notes, flags=re.M)
     return [tuple(line.split("\t")) for line in dict.fromkeys(found)]
 
 
-def _problems(said: str, text: str, status: int) -> Iterable[tuple[int, str] | Problem]:
+def _problems(notes: str, text: str, status: int) -> Iterable[tuple[int, str] | Problem]:
     """Return what pandoc complains of, each with its line, of the text or of a file."""
-    for place, words in _tabbed(said, "PROBLEM"):
+    for place, words in _tabbed(notes, "PROBLEM"):
         at, _, further = place.partition("+")
         yield sum(marks.numbers(at)[:1]) + int(further or 0), words
     # The filters tell of labels that are used twice, and where.
     warning = r"^\[WARNING\] (?!Duplicate identifier)(.*(?:\n(?!PROBLEM|USES|\[).*)*)"
-    for message in re.findall(warning, said, flags=re.M):
+    for message in re.findall(warning, notes, flags=re.M):
         yield from _warning(message, text)
-    if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", said):
+    if found := re.search(r"bibliography file (.*):\n\(line (\d+), .*\n(.*)", notes):
         yield Problem(found[1], int(found[2]), f"this is no bibliography: {found[3]}")
     elif status:
-        words = re.sub(r"^(USES|PROBLEM)\t.*\n", "", said, flags=re.M)
+        words = re.sub(r"^(USES|PROBLEM)\t.*\n", "", notes, flags=re.M)
         yield 0, f"pandoc failed: {words.strip()}"
 
 
@@ -168,8 +168,8 @@ def _warning(message: str, text: str) -> Iterable[tuple[int, str]]:
             lines = [int(place[1])] if place else _lines(pattern, found, text)
             yield from ((line, words) for line in lines or [0])
             return
-    said = re.sub(r" at line \d+ column \d+", "", " ".join(message.split()))
-    yield (int(place[1]) if place else 0), f"pandoc says: {marks.clean(said)}"
+    notes = re.sub(r" at line \d+ column \d+", "", " ".join(message.split()))
+    yield (int(place[1]) if place else 0), f"pandoc says: {marks.clean(notes)}"
 
 
 def _lines(pattern: str, found: re.Match[str], text: str) -> list[int]:
@@ -192,8 +192,8 @@ def _wrong_line(formula: str) -> int:
     rest = ["\n".join([*lines[:at], "{}", *lines[at + 1 :]]) for at in range(len(lines))]
     text = "\n\n".join(f"$${each.strip()}$$" for each in rest)
     command = [program(), "--from=markdown", "--to=html5", "--mathml"]
-    made = subprocess.run(command, input=text.encode(), capture_output=True).stdout.decode()
-    shown = [each == "<math " for each in re.findall('<math |<span class="math', made)]
+    page = subprocess.run(command, input=text.encode(), capture_output=True).stdout.decode()
+    shown = [each == "<math " for each in re.findall('<math |<span class="math', page)]
     return shown.index(True) if True in shown else 0
 
 

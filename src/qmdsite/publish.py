@@ -27,16 +27,16 @@ CODE = digest(
 
 def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
     """Return the files that the settings ask for beside the pages."""
-    made = dict[str, bytes]()
+    texts = dict[str, bytes]()
     if "site-url" in project.website:
-        made["sitemap.xml"] = sitemap(project)
+        texts["sitemap.xml"] = sitemap(project)
     if project.website.get("llms-txt"):
         pages = [out(page.path) for page in project.reading_order]
         for name in pages:
             key = digest(CODE, name, files[name], *pages)
-            made[out(name, ".llms.md")] = cache.made(key, partial(plain, name, files[name], pages))
-        made["llms.txt"] = contents(project, files, cache)
-    return made
+            texts[out(name, ".llms.md")] = cache.get_or_make(key, partial(plain, name, files[name], pages))
+        texts["llms.txt"] = contents(project, files, cache)
+    return texts
 
 
 def sitemap(project: Project) -> bytes:
@@ -57,7 +57,7 @@ def contents(project: Project, files: dict[str, bytes], cache: Cache) -> bytes:
     website, lines = project.website, []
     for page in project.reading_order:
         html, name = files[out(page.path)], out(page.path, ".llms.md")
-        title, about = cache.made(digest(CODE, html), partial(headline, html)).decode().split("\n")
+        title, about = cache.get_or_make(digest(CODE, html), partial(headline, html)).decode().split("\n")
         address = project.address(name) if "site-url" in website else name
         lines.append(f"- [{title}]({address}){about}\n")
     about = f"\n> {website['description']}\n" if "description" in website else ""
@@ -87,9 +87,9 @@ def plain(name: str, page: bytes, pages: list[str]) -> bytes:
         formula.tag, formula.text = "script", source
         formula.set("type", f"math/tex{mode}")
     for picture in content.xpath(".//svg"):
-        said = " ".join(picture.xpath("./desc/text() | @aria-label") or picture.xpath("./title/text()"))
+        description = " ".join(picture.xpath("./desc/text() | @aria-label") or picture.xpath("./title/text()"))
         picture.clear(keep_tail=True)
-        picture.tag, picture.text = "p", said
+        picture.tag, picture.text = "p", description
     plain_code(content)
     for link in content.xpath(".//a[@href]"):
         target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(link.get("href").partition("#")[0])))

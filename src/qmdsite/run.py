@@ -68,7 +68,7 @@ class Executor:
         cells = [(cell.code, cell.number == 0, cell.options.get("error", False)) for cell in page.cells]
         return digest(self.environment, page.path, json.dumps(cells), *figures(page))
 
-    def kept(self, page: Page) -> Outputs | None:
+    def known(self, page: Page) -> Outputs | None:
         """Return the outputs of an earlier run that still hold, a list for each cell that runs."""
         entry = self.cache.get(self.key(page)) if page.cells else b'{"files": {}, "outputs": []}'
         result: dict[str, Any] = json.loads(entry) if entry else {"files": {"": ""}}

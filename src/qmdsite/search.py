@@ -24,8 +24,8 @@ def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str,
     """Return the files of the index over the text of the pages."""
     found = {out(page.path): files[out(page.path)] for page in pages}
     key = digest(CODE, *(part for each in found.items() for part in each))
-    made = cache.made(key, lambda: json.dumps(_indexed(found)).encode())
-    return {name: base64.b64decode(data) for name, data in json.loads(made).items()}
+    encoded = cache.get_or_make(key, lambda: json.dumps(_indexed(found)).encode())
+    return {name: base64.b64decode(data) for name, data in json.loads(encoded).items()}
 
 
 def _indexed(pages: dict[str, bytes]) -> dict[str, str]:
@@ -38,8 +38,8 @@ def _indexed(pages: dict[str, bytes]) -> dict[str, str]:
         command = [sys.executable, *COMMAND, "--site", str(site), "--output-path", str(target)]
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode:
-            said = f"{ran.stdout}{ran.stderr}".rstrip()
-            raise FailedCell(f"pagefind, which makes the index that the search asks, failed:\n{said}")
+            output = f"{ran.stdout}{ran.stderr}".rstrip()
+            raise FailedCell(f"pagefind, which makes the index that the search asks, failed:\n{output}")
         found = sorted(file for pattern in NEEDED for file in target.glob(pattern))
         return {str(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode() for file in found}
 

@@ -91,9 +91,9 @@ class Build:
         self.project, self.new, self.old = project, new, old
         self.runs, self.htmls = Cache(project.work / "runs"), Cache(project.work / "html")
         self.executor = Executor(project.root, project.output, sockets, self.runs)
-        self.kept = {page.path: self.executor.kept(page) for page in project.pages.values()}
+        self.known = {page.path: self.executor.known(page) for page in project.pages.values()}
         self.chosen = self._chosen(only)
-        self.stale = [page for page in self.chosen if self.kept[page.path] is None]
+        self.stale = [page for page in self.chosen if self.known[page.path] is None]
         self.own = own_classes(project)
         self.articles: dict[str, Article] = {}
 
@@ -110,7 +110,7 @@ class Build:
         """Return the pages and the files beside them; pages run at the same time."""
         everything = self.project.pages.values()
         # Two for each processor: while pandoc works for one page, the next is made ready.
-        found = list(self._at_once(lambda page: self._convert(page, self.kept[page.path]), everything, 2))
+        found = list(self._at_once(lambda page: self._convert(page, self.known[page.path]), everything, 2))
         self.articles = {path: article for path, article, _ in found}
         chosen = {page.path for page in self.chosen}
         # A page whose outputs are not known is first converted without them, to find bad input before it runs.
@@ -196,11 +196,11 @@ class Build:
         """Return the font of mathematics, cut down to what is on the pages."""
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
         key = digest(letters, Path(font.__file__).read_bytes())
-        return self.htmls.made(key, lambda: font.subset(letters))
+        return self.htmls.get_or_make(key, lambda: font.subset(letters))
 
     def _completed(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return the files with all that goes beside pages, but of one font the name only."""
-        project, made = self.project, list(files)
+        project, rendered = self.project, list(files)
         named = named_files(project, files)
         moved, problems = redirects(project, files | named.added)
         judge([*problems, *named.problems])
@@ -214,7 +214,7 @@ class Build:
         files = {**rest, **files}
         files |= assets() | {MATH: b""}
         if scripts:
-            files = self._post_render(files, made)
+            files = self._post_render(files, rendered)
         files |= publish(project, files, self.htmls) | feeds(project, files)
         followed = self._followed(files)
         judge(followed.problems)
@@ -229,10 +229,10 @@ class Build:
         pages = [out(page.path) for page in self.chosen] if self.old else list(files)
         return follow(self.project, self.articles, files, pages, self.htmls)
 
-    def _post_render(self, files: dict[str, bytes], made: list[str]) -> dict[str, bytes]:
+    def _post_render(self, files: dict[str, bytes], rendered: list[str]) -> dict[str, bytes]:
         """Return the site's files as the project's scripts leave them."""
         write(self.new, files)
-        pages = [name for name in made if name.endswith((".html", ".ipynb"))]
+        pages = [name for name in rendered if name.endswith((".html", ".ipynb"))]
         told = [str((self.new / name).relative_to(self.project.root)) for name in pages]
         run_scripts(self.project, "post-render", self.new, {"OUTPUT": told}, pages, whole=not self.old)
         return read(self.new)

@@ -34,7 +34,7 @@ def wrap(project: Project, articles: dict[str, Article], page: Page, texts: dict
     about = _about(project, articles, page)
     listing = _listing(project, articles, page)
     article, body = articles[page.path], articles[page.path].body
-    said = article.plain_description or Markup(texts.get(project.website.get("description", ""), "")).striptags()
+    about_text = article.plain_description or Markup(texts.get(project.website.get("description", ""), "")).striptags()
     if listing:
         place = rf'<div id="{re.escape(_listing_id(page))}"[^>]*>\s*</div>'
         body, placed = re.subn(place, lambda _: listing, body)
@@ -45,9 +45,9 @@ def wrap(project: Project, articles: dict[str, Article], page: Page, texts: dict
         "citation": Markup(article.citation),
         "toc": Markup(article.toc),
         "neighbours": _neighbours(project, articles, page),
-        "about": said,
+        "about": about_text,
     }
-    site, card = _site(project, articles, page, texts), _card(project, page, article.plain_title, said)
+    site, card = _site(project, articles, page, texts), _card(project, page, article.plain_title, about_text)
     return TEMPLATES.get_template("page.html").render(page=about, site=site, card=card).encode()
 
 
