@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 Once = Callable[[str, Callable[[Path], None]], Path]
 CACHE = ROOT / ".qmdsite"
 # What a test asks for tells what it needs.
-MARKED = {"browser": "browser", "site": "slow", "layer_posts": "slow", "of_quarto": "slow"}
+MARKED = {"browser": "browser", **dict.fromkeys(("site", "layer_posts", "of_quarto", "sample", "cards"), "slow")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -173,6 +173,7 @@ def test_of_long_words_a_card_shows_what_fits(cards: SimpleNamespace) -> None:
     assert cards.draw("Site", "W" * 99, "").size == (cards.WIDTH, cards.HEIGHT)
 
 
+@pytest.mark.slow
 def test_where_all_cards_are_there_nothing_is_loaded_that_draws(blog: Path) -> None:
     run(blog / "posts/cards.py")
     ran = subprocess.run([sys.executable, "-X", "importtime", blog / "posts/cards.py"], capture_output=True, text=True)
