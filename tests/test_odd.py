@@ -178,3 +178,18 @@ def test_a_link_of_the_footer_that_leads_nowhere_is_named_where_the_footer_stand
     project.write("_quarto.yml", SETTINGS.replace("website:\n", 'website:\n  page-footer: "[it](p/gone.qmd)"\n'))
     project.page("p/it", "words")
     assert {line.partition(": ")[0] for line in complaint(project).splitlines()} == {"_quarto.yml:4"}
+
+
+def test_what_a_style_sheet_shows_comes_along_and_what_it_lacks_is_named(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS + "css: look/own.css\n")
+    project.write("look/own.css", "/* url(none.png)\n*/\n@import 'more.css';\nbody { background: url('../bg.svg'); }\n")
+    project.write("look/more.css", "p { background: url(data:image/png;base64,AA==); }\nb { cursor: url(dot.svg) }\n")
+    project.write("bg.svg", DOT.decode())
+    project.write("look/dot.svg", DOT.decode())
+    assert project.render().err == ""
+    assert {"look/own.css", "look/more.css", "bg.svg", "look/dot.svg"} <= project.site().keys()
+    project.write("look/more.css", "/* p\n*/ b { cursor: url(gone.svg) }\ni { cursor: url(https://x.org/a.svg) }\n")
+    assert complaint(project).splitlines() == [
+        "look/more.css:2: 'gone.svg' leads nowhere: there is no such file",
+        "look/more.css:3: 'https://x.org/a.svg' is on another host, which a page may link to and not load from",
+    ]

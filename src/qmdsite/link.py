@@ -13,10 +13,11 @@ import lxml.html
 from qmdsite import markup
 from qmdsite.cache import Cache, digest
 from qmdsite.page import Article
-from qmdsite.paths import HERE, chosen, decoded, files_of, out, rooted
+from qmdsite.paths import HERE, LIBS, chosen, decoded, files_of, out, rooted
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, texts
 
+URL = re.compile(r"""url\(\s*["']?([^"')\s]+)|@import\s+["']([^"']+)""")
 CODE = digest((HERE / "markup.py").read_bytes(), (HERE / "link.py").read_bytes())
 
 
@@ -101,6 +102,9 @@ def follow(
     for name in known:
         if name in pages:
             follower.page(name)
+    sheets = [name for name in (*files, *followed.added) if name.endswith(".css") and not name.startswith(f"{LIBS}/")]
+    for name in sheets:
+        follower.sheet(name)
     return followed
 
 
@@ -133,6 +137,19 @@ class _Follower:
             if words := self.wrong(here, tag, link):
                 for place in self.places(here, link):
                     self.followed.problems.append(Problem(*place, self.as_written(place, words)))
+
+    def sheet(self, here: str) -> None:
+        """Follow the links of a style sheet, and those of the sheets that it imports."""
+        text, _ = decoded(self.files.get(here) or self.followed.added[here])
+        text = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment[0].count("\n"), text, flags=re.S)
+        for found in URL.finditer(text):
+            before, link = {*self.followed.added}, found[1] or found[2]
+            if words := self.wrong(here, "link", link):
+                line = text.count("\n", 0, found.start()) + 1
+                self.followed.problems.append(Problem(here, line, words))
+            for name in self.followed.added.keys() - before:
+                if name.endswith(".css"):
+                    self.sheet(name)
 
     def wrong(self, here: str, tag: str, link: str) -> str:
         """Return what is wrong with a link, if anything; what it leads to in the project comes along."""
