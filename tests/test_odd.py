@@ -17,6 +17,8 @@ BOTH = SETTINGS.replace("format:\n", "format:\n  ipynb: default\n")
         ("---\ntitle: t\norder: 1\ndate: 2026-13-45\n---\n", 4, "cannot be read: month must be in 1..12"),
         (PAGE + cell("print('\\n---\\ntitle: Stolen\\n---\\n')", "output: asis"), 5, "prints a block of metadata"),
         (PAGE + "{{< include index.qmd >}}\n" + "words\n" * 2000, 5, "includes itself"),
+        (PAGE + "one\n\ntwo 𐒡\n", 7, "the digits of Osmanya cannot be shown"),
+        (PAGE + cell("print(chr(0x104A1))"), 5, "shows digits of Osmanya, which cannot be shown"),
         (PAGE + "[a](_site/index.html)\n", 5, "'_site/index.html' leads nowhere"),
     ],
 )

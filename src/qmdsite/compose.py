@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from qmdsite.marks import RESERVED
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import Position, Problem
 
@@ -123,6 +124,8 @@ class Composition:
         if "stream" not in output and (lost or not any(form in data for form in FORMS)):
             self.complain(cell, f"shows {lost or ', '.join(data) or 'nothing'}, which a page cannot show")
         markdown = output.get("text", "") if cell.options.get("output") == "asis" else data.get("text/markdown", "")
+        if any(isinstance(text, str) and RESERVED.search(text) for text in (*data.values(), output.get("text", ""))):
+            self.complain(cell, "shows digits of Osmanya, which cannot be shown: lines are marked by them")
         if METADATA.search(markdown):
             self.complain(cell, "prints a block of metadata; for a rule leave a blank line behind '---'")
 

@@ -38,6 +38,7 @@ VALUE = re.compile(r"""(\s(?:href|src|srcset|poster|on\w+)\s*=\s*)(?:"([^"]*)"|'
 INLINE_BLOCK = re.compile(r"<(?:script|style|div)\b", re.I)
 # A table with | gives its columns widths if a line of it is longer than this; the letter says that it is not.
 COLUMNS, NARROW = 72, "\U000104d0"
+RESERVED = re.compile(f"[{DIGITS}{NARROW}]")
 PIPES = re.compile(r".*\|.*\n[ ]*\|?[ ]*:?-+:?[ ]*(\|[ ]*:?-+:?[ ]*)*\|?[ ]*\n")
 ALIGNED = re.compile(r"^[ ]*(?:-{2,}(?:[ ]+-+)*|\+[-=:+]+\+)[ ]*$", re.M)
 # What may have attributes behind a space, at its end: a caption, a title that is underlined, where a link leads.

@@ -7,6 +7,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from qmdsite import options
+from qmdsite.marks import RESERVED
 from qmdsite.options import Settings
 from qmdsite.page import Cell, Line
 from qmdsite.paths import decoded
@@ -26,7 +27,9 @@ def read_lines(root: Path, path: str) -> tuple[list[Line], list[Problem]]:
     """Return the lines of a file of the project, and what is wrong with its text."""
     text, wrong = decoded((root / path).read_bytes())
     lines = [Line(path, number, line) for number, line in enumerate(re.split("\r\n?|\n", text), 1)]
-    return lines, [Problem(path, 1, wrong)] if wrong else []
+    words = "the digits of Osmanya cannot be shown: lines are marked by them"
+    problems = [Problem(*line.position, words) for line in lines if RESERVED.search(line.text)]
+    return lines, [Problem(path, 1, wrong)] if wrong else problems
 
 
 def scan(root: Path, lines: list[Line], inherited: Settings) -> tuple[list[list[Line] | Cell], list[Problem]]:
