@@ -29,7 +29,8 @@ def subset(text: str) -> bytes:
     # Found, not imported: importing ziamath loads its whole renderer.
     spec = importlib.util.find_spec("ziamath")
     file = Path(spec.origin or "" if spec else "").parent / "fonts/STIXTwoMath-Regular.ttf"
-    font = ttLib.TTFont(file, recalcTimestamp=False)
+    # The measures of the whole font hold for a part of it; to take them anew takes a tenth of a second.
+    font = ttLib.TTFont(file, recalcTimestamp=False, recalcBBoxes=False)
     worker = subset.Subsetter(subset.Options(layout_features=["*"], hinting=False))
     worker.populate(text=text)
     worker.subset(font)
