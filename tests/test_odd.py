@@ -195,3 +195,10 @@ def test_what_a_style_sheet_shows_comes_along_and_what_it_lacks_is_named(project
         "look/more.css:2: 'gone.svg' leads nowhere: there is no such file",
         "look/more.css:3: 'https://x.org/a.svg' is on another host, which a page may link to and not load from",
     ]
+
+
+def test_a_style_sheet_may_be_empty(project: Project) -> None:
+    project.write("_quarto.yml", SETTINGS + "css: own.css\n")
+    project.write("own.css", "")
+    assert project.render().err == ""
+    assert project.site()["own.css"] == b""

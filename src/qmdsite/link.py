@@ -44,10 +44,8 @@ def facts(page: str, cache: Cache) -> Facts:
 
     def read() -> bytes:
         tree = lxml.html.document_fromstring(page or "<html>")
-        ids, openings = (
-            list(map(str, tree.xpath("//@id | //a/@name"))),
-            sorted({opening for opening, _ in markup.blocked(tree)}),
-        )
+        ids = [str(each) for each in tree.xpath("//@id | //a/@name")]
+        openings = sorted({opening for opening, _ in markup.blocked(tree)})
         return json.dumps([ids, markup.links(tree), openings]).encode()
 
     return Facts(*json.loads(cache.get_or_make(digest(CODE, page), read)))
@@ -140,7 +138,7 @@ class _Follower:
 
     def sheet(self, here: str) -> None:
         """Follow the links of a style sheet, and those of the sheets that it imports."""
-        text, _ = decoded(self.files.get(here) or self.followed.added[here])
+        text, _ = decoded((self.files | self.followed.added)[here])
         text = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment[0].count("\n"), text, flags=re.S)
         for found in URL.finditer(text):
             before, link = {*self.followed.added}, found[1] or found[2]

@@ -159,7 +159,7 @@ def _site(project: Project, articles: dict[str, Article], page: Page, texts: dic
         "search": website.get("search", True),
         **{side: [_item(project, articles, page, item) for item in navbar.get(side, [])] for side in ("left", "right")},
         "footer": [
-            Markup(_from(page, texts[part]))
+            _from(page, texts[part])
             if isinstance(part, str)
             else [_item(project, articles, page, item) for item in part]
             for part in parts
