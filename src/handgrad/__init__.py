@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from handgrad.activations import Exp as Exp
     from handgrad.activations import ReLU as ReLU
     from handgrad.data import mnist as mnist
+    from handgrad.definitions import check_definition as check_definition
     from handgrad.layer import Layer as Layer
     from handgrad.layer import Sequential as Sequential
     from handgrad.layer import accumulate as accumulate
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from handgrad.linear import Linear as Linear
     from handgrad.losses import MSELoss as MSELoss
     from handgrad.measure import compare as compare
+    from handgrad.statements import StatementError as StatementError
+    from handgrad.statements import says as says
     from handgrad.testing import CheckError as CheckError
     from handgrad.testing import Receipt as Receipt
     from handgrad.testing import check_layer as check_layer
@@ -27,11 +30,14 @@ _HOME = {
     "ReLU": "activations",
     "Receipt": "testing",
     "Sequential": "layer",
+    "StatementError": "statements",
     "accumulate": "layer",
     "as_function": "layer",
+    "check_definition": "definitions",
     "check_layer": "testing",
     "compare": "measure",
     "mnist": "data",
+    "says": "statements",
 }
 
 

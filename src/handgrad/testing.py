@@ -51,7 +51,7 @@ class Receipt:
 
     def __add__(self, other: "Receipt") -> "Receipt":
         name = self.name if self.name == other.name else f"{self.name}, {other.name}"
-        return Receipt(name, _added_up(self.lines + other.lines))
+        return Receipt(name, added_up(self.lines + other.lines))
 
     @property
     def cases(self) -> int:
@@ -105,7 +105,7 @@ def check_layer(
         check.against_autograd(_Numbers(torch.float64, variant), shapes)
     check.in_a_model(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.by_finite_differences(_Numbers(torch.float64, VARIANTS[0]), shapes)
-    return Receipt(check.name, _added_up(check.lines))
+    return Receipt(check.name, added_up(check.lines))
 
 
 class _Numbers:
@@ -264,8 +264,8 @@ class _Check:
         by = by or self.name
         where = f"{self.name}: {what} by {by} differs from {referee}\n  at: {numbers}\n"
         if not isinstance(actual, Tensor):
-            raise CheckError(f"{where}  {by:9} {actual}\n  {referee:9} {_show(expected)}")
-        both = f"  {by:9} {_show(actual)}\n  {referee:9} {_show(expected)}"
+            raise CheckError(f"{where}  {by:9} {actual}\n  {referee:9} {show(expected)}")
+        both = f"  {by:9} {show(actual)}\n  {referee:9} {show(expected)}"
         if actual.shape != expected.shape or actual.dtype != expected.dtype:
             raise CheckError(f"{where}{both}")
         close = torch.isclose(actual, expected, rtol=numbers.tolerance, atol=numbers.tolerance, equal_nan=True)
@@ -280,7 +280,7 @@ class _Check:
         self.lines.append(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
 
 
-def _added_up(lines: Iterable[Line]) -> tuple[Line, ...]:
+def added_up(lines: Iterable[Line]) -> tuple[Line, ...]:
     """Add up the lines that tell of the same kind of comparison."""
     kinds: dict[tuple[str, str], Line] = {}
     for line in lines:
@@ -301,6 +301,7 @@ def _flat(tensor: Tensor, axes: int) -> Tensor:
     return tensor.reshape(math.prod(tensor.shape[: tensor.ndim - len(last)]), *last)
 
 
-def _show(tensor: Tensor) -> str:
+def show(tensor: Tensor) -> str:
+    """Return a tensor with its shape and dtype, for a message."""
     text = str(tensor.detach()).replace("\n", "\n" + " " * 12)
     return f"shape {tuple(tensor.shape)}, {tensor.dtype}: {text}"

@@ -85,9 +85,10 @@ class Iverson(sympy.Function):  # type: ignore[misc]
 
 
 class Name(Dummy):  # type: ignore[misc]
-    """The name of a defined array or number, with its definition as an attribute."""
+    """The name of a defined array or number, with its definition, and what it was compared with, as attributes."""
 
     definition: "Definition"
+    compared_with = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,13 @@ class Definition:
     def entry(self) -> Expr:
         """The left-hand side, name[indices]."""
         return self[self.indices]
+
+    @property
+    def base_name(self) -> "Name":
+        """The symbol that stands for it in formulas."""
+        name = label_of(self.entry)
+        assert isinstance(name, Name)
+        return name
 
 
 def define(name: str, value: Expr, *indices: Idx) -> Definition:

@@ -1,5 +1,6 @@
 """Derivations as lists of steps, each with the name of its rule, and their check entry by entry."""
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
@@ -39,13 +40,44 @@ class DerivationStep:
 
 @dataclass(frozen=True)
 class Derivation:
-    """The derivative `name` of `total` with respect to `entry`: the steps to it, and the result as a definition."""
+    """The derivative of `total`, called `of`, with respect to `entry`: the steps to it, and the result as a definition.
 
+    `of` is L, made of the `output` that the derivative goes back through, or that output itself.
+    """
+
+    output: Definition
+    of: str
     total: Expr
     entry: Expr
-    name: str
     steps: tuple[DerivationStep, ...]
     result: Definition
+
+    @property
+    def wrt(self) -> str:
+        """The name of the array or number that the derivative is with respect to."""
+        return str(label_of(self.entry).name)
+
+    @property
+    def plain_name(self) -> str:
+        """The name in plain text, without indices."""
+        return f"∂{self.output.name if self.of != 'L' else 'L'}/∂{self.wrt}"
+
+    @property
+    def name(self) -> str:
+        """The LaTeX of the derivative."""
+        return derivative(self.of, latex(self.entry))
+
+    @property
+    def formula(self) -> Markdown:
+        """The result entry by entry, to stand in a sentence."""
+        return Markdown(f"${latex(self.result.value)}$")
+
+    @property
+    def matrix(self) -> Markdown:
+        """The result as a product of matrices, to stand in a sentence; ValueError if it has no such form."""
+        if not (matrix := matrix_form(self.result)):
+            raise ValueError(f"{self.result.name} has no matrix form: use its formula")
+        return Markdown(f"${matrix}$")
 
     def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
         """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`.
@@ -59,7 +91,9 @@ class Derivation:
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
         body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        return Markdown(f'<div class="derivation">\n\n{body}\n\n</div>')
+        reference = html.escape(self.output.base_name.compared_with)
+        opening = f'<div class="derivation" data-name="{self.plain_name}" data-compared="{reference}">'
+        return Markdown(f"{opening}\n\n{body}\n\n</div>")
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
@@ -69,7 +103,7 @@ class Derivation:
         """
         total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
-        symbols = _whole_numbers(total) | _whole_numbers(self.entry)
+        symbols = whole_numbers(total) | whole_numbers(self.entry)
         if missing := {symbol.name for symbol in symbols} - {*shape}:
             raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
         numbers = {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
@@ -114,14 +148,14 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
             f"the grad_output of {output.name} is held fixed, so it cannot be made of {label_of(entry).name} too"
         )
     if grad_output is None:
-        of, total, rules = output.name, output.value, []
+        of, total, rules = output.name, output.value, list[DerivationStep]()
     else:
         summed = ", ".join(index.label.name for index in output.indices)
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
-    derivation = _derive(output, entry, total, derivative(of, latex(entry)), indices_of(entry), rules)
+    derivation = _derive(output, of, entry, total, indices_of(entry), rules)
     if not (matrix := matrix_form(derivation.result)):
         return derivation
     last = DerivationStep("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
@@ -131,8 +165,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
 def jacobian(output: Definition, wrt: Any) -> Derivation:
     """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
     entry = _entry(output, wrt)
-    name = derivative(latex(output.entry), latex(entry))
-    return _derive(output, entry, output.value, name, output.indices + indices_of(entry), [])
+    return _derive(output, latex(output.entry), entry, output.value, output.indices + indices_of(entry), [])
 
 
 def _entry(output: Definition, wrt: Any) -> Expr:
@@ -156,8 +189,9 @@ def _entry(output: Definition, wrt: Any) -> Expr:
 
 
 def _derive(
-    output: Definition, entry: Expr, total: Expr, name: str, indices: tuple[Idx, ...], rules: list[DerivationStep]
+    output: Definition, of: str, entry: Expr, total: Expr, indices: tuple[Idx, ...], rules: list[DerivationStep]
 ) -> Derivation:
+    name = derivative(of, latex(entry))
     differentiated = differentiate(total, entry)
     value = contract(differentiated)
     steps = [
@@ -167,10 +201,10 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(total, entry, name, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
+    return Derivation(output, of, total, entry, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
 
 
-def _whole_numbers(value: Expr) -> set[Symbol]:
+def whole_numbers(value: Expr) -> set[Symbol]:
     """Return the sizes and other whole numbers in `value`."""
     letters = {index.label for index in value.atoms(Idx)} | {entry.base.label for entry in value.atoms(Indexed)}
     return {symbol for symbol in value.atoms(Symbol) if symbol.is_integer} - letters

@@ -110,6 +110,12 @@ def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
     return [*bases], sorted(numbers, key=str)
 
 
+def made_of(definition: Definition) -> dict[str, Any]:
+    """Return the arrays and the real numbers that a definition is made of, by name."""
+    bases, numbers = _given(in_order(definition))
+    return {base.label.name: base for base in bases} | {number.name: number for number in numbers}
+
+
 def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tuple[list[str], tuple[str, ...]]:
     """Return code that reads sizes off the shapes of arrays, and the names of the sizes that no shape tells."""
     lines = []
