@@ -2,7 +2,7 @@ PYTHON ?= python3
 PORT ?= 4200
 RUN = .venv/bin/python -m
 
-.PHONY: site test quick test-deep preview screenshots check coverage bench dist lock clean
+.PHONY: site test quick test-deep preview text-mutants screenshots check coverage bench dist lock clean
 
 site: .venv/ready  ## set up, then render everything to _site
 	$(RUN) qmdsite render
@@ -15,6 +15,9 @@ quick: .venv/ready  ## the tests that need no browser and no render of the whole
 
 test-deep: .venv/ready  ## all tests, those too that take long for one fact
 	$(RUN) pytest
+
+text-mutants: .venv/ready  ## type errors into what the posts state, and report what no build notices
+	.venv/bin/python tests/text_mutants.py
 
 preview: .venv/ready  ## serve _site on this machine and render again what changes
 	$(RUN) qmdsite preview --port $(PORT)

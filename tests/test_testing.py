@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from handgrad import CheckError, Layer, Linear, MSELoss, ReLU, check_layer
 from handgrad.symbolic import Sum, define, vjp
+from handgrad.testing import _Check, _Numbers
 
 MISTAKES = [
     pytest.param(case, mistake, id=f"{case.name}: {mistake.layer.__name__}")
@@ -26,6 +27,17 @@ def test_checker_rejects(case: Case, mistake: Mistake) -> None:
     with pytest.raises(CheckError, match=mistake.message) as raised:
         case.check(mistake.layer)
     assert "  at: " in str(raised.value)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forward_mode_alone_tells_a_wrong_gradient_from_a_right_one(name: str) -> None:
+    case = CASES[name]
+    example = case.examples[0]
+    numbers = _Numbers(torch.float64, "the shape given")
+    wrong = changed(case.layer, "backward", same, lambda grad: 1.001 * grad)
+    _Check(case.layer(*example.arguments), case.reference, {}, []).by_forward_mode(numbers, example.shapes)
+    with pytest.raises(CheckError, match=r"gradients along a direction .* differs from forward mode"):
+        _Check(wrong(*example.arguments), case.reference, {}, []).by_forward_mode(numbers, example.shapes)
 
 
 def same(tensor: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def check_layer(
     Compared are: the output; the gradient of the first input and of each parameter with autograd's, added to what was
     in `.grad` before; the same with each of `formulas`, which is keyed by the name of the array it is the gradient of,
     `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
-    multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; and
+    multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; their
+    product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward mode, which never goes backwards; and
     `torch.autograd.gradcheck`. Raises CheckError at the first difference.
     """
     if not isinstance(layer, Layer):
@@ -104,6 +106,7 @@ def check_layer(
     for variant in VARIANTS:
         check.against_autograd(_Numbers(torch.float64, variant), shapes)
     check.in_a_model(_Numbers(torch.float64, VARIANTS[0]), shapes)
+    check.by_forward_mode(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.by_finite_differences(_Numbers(torch.float64, VARIANTS[0]), shapes)
     return Receipt(check.name, added_up(check.lines))
 
@@ -229,6 +232,31 @@ class _Check:
                 grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), leaves))
         for name, actual, expected in zip(self.names, *grads, strict=True):
             self.compare(f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers)
+
+    def by_forward_mode(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Compare ⟨Jᵀu, v⟩, what backward makes of u, with ⟨u, Jv⟩: how far the reference moves in a direction v."""
+        inputs, parameters = self.draw(numbers, shapes)
+        leaves = (inputs[0], *parameters)
+        directions = tuple(numbers.draw(tuple(leaf.shape)) for leaf in leaves)
+
+        def reference(input: Tensor, *changed: Tensor) -> Tensor:
+            return self.reference(input, *inputs[1:], *changed)
+
+        with warnings.catch_warnings():
+            # Forward mode, when first used, imports a module of torch's that torch itself calls deprecated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                output, moved = torch.func.jvp(reference, leaves, directions)[:2]
+            except (NotImplementedError, RuntimeError):
+                return  # A torch.autograd.Function has no forward mode of its own; then the receipt has no such line.
+        grad_output = numbers.draw(tuple(output.shape))
+        layer = self.copy(parameters)
+        with self.running(f"{self.name}.backward", numbers, inputs):
+            layer(*inputs)
+            grads = [layer.backward(grad_output), *(parameter.grad for parameter in parameters)]
+        pairs = zip(grads, directions, strict=True)
+        product = torch.stack([(grad * direction).sum() for grad, direction in pairs if grad is not None]).sum()
+        self.compare("gradients along a direction", "forward mode", product, (grad_output * moved).sum(), numbers)
 
     def by_finite_differences(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         inputs, parameters = self.draw(numbers, shapes)
