@@ -16,10 +16,10 @@ from sympy import Idx, IndexedBase, Symbol
 from torch import Tensor
 
 from handgrad.formula import Formula, FormulaError, Names, parse
-from handgrad.symbolic.calculus import Definition, in_order, label_of, size
-from handgrad.symbolic.derivation import Derivation
+from handgrad.symbolic.calculus import Definition, in_order, size
+from handgrad.symbolic.derivation import Derivation, whole_numbers
 from handgrad.symbolic.notation import Markdown
-from handgrad.symbolic.torch_code import compile_torch
+from handgrad.symbolic.torch_code import compile_torch, made_of
 
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 NUMBERS: dict[str, float] = {word: number for number, word in enumerate(_DIGITS)}
@@ -86,15 +86,11 @@ def _parts(value: Any) -> dict[str, Any]:
         return _parts(value.output) | _parts(value.result)
     if not isinstance(value, Definition):
         return {}
-    steps = in_order(value)
-    entries = {entry for step in steps for entry in step.value.atoms(sympy.Indexed)}
+    steps, arrays = in_order(value), made_of(value)
     lengths = [size(index) for step in steps for index in step.indices]
-    lengths += [extent for entry in entries for extent in entry.shape]
-    extents = {symbol for length in lengths for symbol in length.free_symbols}
-    numbers = {symbol for step in steps for symbol in step.value.free_symbols if isinstance(symbol, Symbol)}
-    named: list[Any] = [*extents, *numbers, *(entry.base for entry in entries)]
-    parts = {label_of(part).name if isinstance(part, Symbol) else part.label.name: part for part in named}
-    return parts | {step.name: step for step in steps}
+    lengths += [extent for array in arrays.values() for extent in getattr(array, "shape", ())]
+    whole = set[Symbol]().union(*(length.free_symbols for length in lengths), *(whole_numbers(s.value) for s in steps))
+    return {number.name: number for number in whole} | arrays | {step.name: step for step in steps}
 
 
 def _require_true(text: str, value: Any, known: Mapping[str, Any], seed: int) -> None:
