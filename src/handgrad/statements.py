@@ -173,7 +173,7 @@ class _Values(Names):
 
     def defined(self, definition: Definition) -> Any:
         compiled, parts = compile_torch(definition), _parts(definition)
-        arrays = {name: torch.as_tensor(self.of(parts[name])) for name in compiled.arrays}
+        arrays = {name: _as_tensor(self.of(parts[name])) for name in compiled.arrays}
         return compiled(**arrays, **{name: self.of(parts[name]) for name in compiled.sizes})
 
     def ranges(self, formula: Formula) -> dict[str, int]:
@@ -201,3 +201,8 @@ class _Values(Names):
         if isinstance(own, Definition) and self.letters and own.indices:
             result = result[tuple(self.letters[index.label.name] for index in own.indices)]
         return formula.differs(self, result)
+
+
+def _as_tensor(value: Any) -> Tensor:
+    # Python's numbers have the precision of float64, of which torch would keep half.
+    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
