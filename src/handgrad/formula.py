@@ -4,7 +4,7 @@ What can be read: numbers, letters with subscripts, `+ - / \cdot \times \odot`, 
 `\frac`, `\sqrt`, parentheses, `|x|`, brackets `[x > 0]`, `^\mathsf{T}`, `\mathbf{1}` (ones, as many as fit), `\sum_i`,
 functions of the page `f(x)` and their derivatives `f'(x)`, `\exp \log \sin \cos \tanh \max \min`, `e^x`, `\pi`,
 `\delta_{ij}`, `\partial L/\partial X`, `\mathrm{name}`, tuples, and chains of
-`= \ne < > \le \ge \approx`. Entries are counted from 0 and are 0 outside
+`= \ne < > \le \ge \approx`. A line may break at `$ $`. Entries are counted from 0 and are 0 outside
 of their array. Two matrices without a sign between them are multiplied as matrices, all else entry by entry.
 """
 
@@ -23,7 +23,8 @@ Evaluate = Callable[["Names"], Any]
 
 TOLERANCE = 1e-9
 SYNONYMS = {
-    "\\,": "", "\\;": "", "\\ ": " ", "\\left": "", "\\right": "", "\\mathsf{T}": "ᵀ", "^ᵀ": "ᵀ", "^{ᵀ}": "ᵀ",
+    "$ $": "", "\\,": "", "\\;": "", "\\ ": " ", "\\left": "", "\\right": "",
+    "\\mathsf{T}": "ᵀ", "^ᵀ": "ᵀ", "^{ᵀ}": "ᵀ",
     "\\mathbf{1}": "\\ones ", "\\operatorname{tr}": "\\tr", "\\leq": "\\le", "\\geq": "\\ge", "\\neq": "\\ne",
     "−": "-", "²": "^2", "³": "^3", "⊙": "\\odot ", "·": "\\cdot ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ",
     "∂": "\\partial ", "δ": "\\delta ", "\\dots": "…",
@@ -57,11 +58,16 @@ def _close(left: Any, right: Any) -> bool:
     return bool(torch.all(torch.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)))
 
 
+def _less(left: Any, right: Any) -> bool:
+    """Return whether one is less than the other by more than what rounding does to equal numbers."""
+    return bool((left < right).all()) and not bool(torch.isclose(left, right, rtol=TOLERANCE, atol=0).any())
+
+
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": _close,
     "\\ne": lambda left, right: not _close(left, right),
-    "<": lambda left, right: bool((left < right).all()),
-    ">": lambda left, right: bool((left > right).all()),
+    "<": _less,
+    ">": lambda left, right: _less(right, left),
     "\\le": lambda left, right: bool((left <= right + TOLERANCE).all()),
     "\\ge": lambda left, right: bool((left >= right - TOLERANCE).all()),
     "\\approx": lambda left, right: bool(torch.isclose(left, right, rtol=0.05, atol=0).all()),

@@ -45,8 +45,8 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
     `text` is one of
 
     - a number, in figures or in words: `says("157", size / 1e6)`. It must be `value`, rounded to the digits that are
-      typed; or keep within a bound: `says("more than five", slow / fast)`, also less than, at least, at most, and about
-      (within 5 %);
+      typed unless it is a whole number or a fraction of sympy's; or keep within a bound:
+      `says("more than five", slow / fast)`, also less than, at least, at most, and about (within 5 %);
     - a shape, `says(r"n \times q", X)` or `says("(n, 1)", column.shape)`;
     - a formula in LaTeX that equals `value`: a number, a tensor, a definition or a derivation, `says("2(X - T)", dX)`;
     - a formula with relations that hold, `says(r"X + X = 2X")`.
@@ -68,13 +68,15 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
 def _require_number(text: str, bound: str | None, typed: str, value: Any) -> None:
     if value is None:
         raise TypeError(f"says({text!r}) needs the value that it tells: says({text!r}, value)")
-    actual = value.item() if isinstance(value, Tensor) else value if isinstance(value, int) else float(value)
+    actual = value.item() if isinstance(value, Tensor) else value
+    actual = actual if isinstance(actual, (int, sympy.Rational)) else float(actual)
     figures = re.sub(r"[ ,  ]", "", typed).replace("−", "-")
     number = float(NUMBERS.get(typed, figures))
     if bound:
         holds = BOUNDS[bound](actual, number)
     else:
-        rounding = 0 if isinstance(actual, int) or typed in NUMBERS else 10.0 ** -len(figures.partition(".")[2]) / 2
+        is_rounded = isinstance(actual, float) and typed not in NUMBERS
+        rounding = 10.0 ** -len(figures.partition(".")[2]) / 2 if is_rounded else 0
         holds = abs(actual - number) <= rounding * (1 + 1e-9) + 1e-12 * abs(number)
     if not holds:
         raise StatementError(f"the page says {text}; what is computed is {actual}")
@@ -171,7 +173,7 @@ class _Values(Names):
 
     def defined(self, definition: Definition) -> Any:
         compiled, parts = compile_torch(definition), _parts(definition)
-        arrays = {name: torch.as_tensor(self.of(parts[name])) for name in compiled.arrays}
+        arrays = {name: _as_tensor(self.of(parts[name])) for name in compiled.arrays}
         return compiled(**arrays, **{name: self.of(parts[name]) for name in compiled.sizes})
 
     def ranges(self, formula: Formula) -> dict[str, int]:
@@ -193,3 +195,8 @@ class _Values(Names):
         if isinstance(own, Definition) and self.letters and own.indices:
             result = result[tuple(self.letters[index.label.name] for index in own.indices)]
         return formula.differs(self, result)
+
+
+def _as_tensor(value: Any) -> Tensor:
+    # Python's numbers have the precision of float64, of which torch would keep half.
+    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
