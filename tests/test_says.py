@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import exp
+from sympy import Rational, exp
 
 from handgrad import StatementError, says
 from handgrad.formula import FormulaError
@@ -206,3 +206,21 @@ def test_what_the_engine_prints_is_read_as_what_it_computes(derivation: Any) -> 
             says(f"{printed} + 1", derivation)
         with pytest.raises((StatementError, FormulaError)):
             says(f"2 ({printed})", derivation)
+
+
+def test_a_line_may_break_where_two_dollars_stand() -> None:
+    assert says("x =$ $x").text == "$x =$ $x$"
+
+
+def test_less_is_less_by_more_than_rounding() -> None:
+    with pytest.raises(StatementError):
+        says("a > b", a=0.1 + 0.2, b=0.3)
+
+
+def test_a_definition_of_numbers_alone_is_computed_in_double_precision() -> None:
+    assert says("e^v", define("y", exp(array("v")))).text
+
+
+def test_a_fraction_is_not_rounded_to_a_whole_number() -> None:
+    with pytest.raises(StatementError):
+        says("1", Rational(1, 2))
