@@ -283,8 +283,7 @@ class _Parser:
         if token in _READERS:
             return _READERS[token](self)
         if token in FUNCTIONS:
-            function = FUNCTIONS[token]
-            argument = self.power()
+            function, argument = FUNCTIONS[token], self.argument()
             return lambda names: function(_tensor(argument(names)))
         name = token[8:-1] if token.startswith("\\mathrm{") else token.lstrip("\\")
         if not name.isalpha():
@@ -310,6 +309,16 @@ class _Parser:
         if name == "e" and whole not in self.names:
             return lambda _: math.e
         return lambda names: _matrix(names.named(whole))
+
+    def argument(self) -> Evaluate:
+        """Read what follows the name of a function: something in parentheses, or numbers and letters, sin 3x."""
+        if self.next == "(":
+            (value,) = self.parenthesized()
+            return value
+        value = self.power()
+        while self.next and (self.next.isalnum() or self.next == "\\pi"):
+            value = _combined(_times, value, self.power())
+        return value
 
     def call(self, function: Callable[..., Any]) -> Evaluate:
         if self.next != "(":

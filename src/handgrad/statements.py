@@ -88,7 +88,9 @@ def _parts(value: Any) -> dict[str, Any]:
         return {}
     steps = in_order(value)
     entries = {entry for step in steps for entry in step.value.atoms(sympy.Indexed)}
-    extents = {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
+    lengths = [size(index) for step in steps for index in step.indices]
+    lengths += [extent for entry in entries for extent in entry.shape]
+    extents = {symbol for length in lengths for symbol in length.free_symbols}
     numbers = {symbol for step in steps for symbol in step.value.free_symbols if isinstance(symbol, Symbol)}
     named: list[Any] = [*extents, *numbers, *(entry.base for entry in entries)]
     parts = {label_of(part).name if isinstance(part, Symbol) else part.label.name: part for part in named}
@@ -178,20 +180,14 @@ class _Values(Names):
 
     def ranges(self, formula: Formula) -> dict[str, int]:
         """Return how far each free index of a formula runs: over the axis at which it stands."""
-        ranges = {}
         own = self.value.result if isinstance(self.value, Derivation) else self.value
-        indices = own.indices if isinstance(own, Definition) else ()
-        extents = {index.label.name: size(index) for index in indices}
+        ranges = {i.label.name: self.of(size(i)) for i in (own.indices if isinstance(own, Definition) else ())}
+        if not any(letter in ranges for letter, *_ in formula.places):
+            ranges = {}
         for letter, name, axis in formula.places:
             given = self.known.get(letter)
-            if letter in ranges or isinstance(given, int):
-                continue
-            if letter in extents:
-                ranges[letter] = self.of(extents[letter])
-            elif isinstance(given, Idx):
-                ranges[letter] = self.of(size(given))
-            else:
-                ranges[letter] = self.named(name).shape[axis]
+            if letter not in ranges and not isinstance(given, int):
+                ranges[letter] = self.of(size(given)) if isinstance(given, Idx) else self.named(name).shape[axis]
         return ranges
 
     def differs(self, formula: Formula, value: Any) -> str:
