@@ -27,7 +27,7 @@ SYNONYMS = {
     "\\mathsf{T}": "ᵀ", "^ᵀ": "ᵀ", "^{ᵀ}": "ᵀ",
     "\\mathbf{1}": "\\ones ", "\\operatorname{tr}": "\\tr", "\\leq": "\\le", "\\geq": "\\ge", "\\neq": "\\ne",
     "−": "-", "²": "^2", "³": "^3", "⊙": "\\odot ", "·": "\\cdot ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ",
-    "∂": "\\partial ", "δ": "\\delta ", "\\dots": "…",
+    "∂": "\\partial ", "δ": "\\delta ", "\\dots": "…", "\\mid": ",",
 }  # fmt: skip
 TOKEN = re.compile(r"\\mathrm\{\w+\}|\\[a-zA-Z]+|\d+(?:\.\d+)?|\S")
 FUNCTIONS = {f"\\{name}": getattr(torch, name) for name in ("exp", "log", "sin", "cos", "tanh")}
