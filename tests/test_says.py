@@ -71,6 +71,8 @@ TRUE: list[tuple[Any, ...]] = [
     (r"y \ne x",),
     (r"\mathrm{batch} = 2",),
     ("157", 156.8),
+    ("Three", 3),
+    ("More than five", 5.1),
     ("1.5", 1.46),
     ("50 000", 50_000),
     ("50,000", 50_000),
@@ -113,6 +115,9 @@ FALSE: list[tuple[Any, ...]] = [
     ("h^3 / 8", 0.0078125),
     (r"x \ne 2",),
     ("156", 156.8),
+    ("0", 0.3),
+    ("16", 15.6),
+    ("Three", 4),
     ("1.5", 1.44),
     ("5 000", 50_000),
     ("49 999", 50_000),
@@ -155,6 +160,7 @@ def test_what_is_false_is_stopped(case: tuple[Any, ...]) -> None:
         ((r"\sum_r x", 2), "nothing that is summed has the index r"),
         ((r"i + 1", 2), "i is an index: it stands at an entry, or gets a number, i=…"),
         ((r"\partial L/\partial q = b", dW), "there is no derivation of ∂L/∂q"),
+        (("x' + 1", 2), "x is no function"),
         ((r"\mathbf{1} X", dX), "ones stand to the right of a matrix"),
     ],
     ids=lambda case: str(case[0]) if isinstance(case, tuple) else "",
@@ -224,3 +230,12 @@ def test_a_definition_of_numbers_alone_is_computed_in_double_precision() -> None
 def test_a_fraction_is_not_rounded_to_a_whole_number() -> None:
     with pytest.raises(StatementError):
         says("1", Rational(1, 2))
+
+
+def test_a_bar_between_arguments_is_a_comma() -> None:
+    def power(base: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
+        return base**exponent
+
+    assert says(r"p(T \mid Z) = 9", p=power, T=3.0, Z=2.0).text
+    with pytest.raises(StatementError):
+        says(r"p(Z \mid T) = 9", p=power, T=3.0, Z=2.0)

@@ -312,6 +312,8 @@ class _Parser:
             for _ in range(order):
                 function = _slope(function)
             return self.call(function)
+        if order:
+            raise self.error(f"{whole} is no function, it has no derivative,")
         if name == "e" and whole not in self.names:
             return lambda _: math.e
         return lambda names: _matrix(names.named(whole))

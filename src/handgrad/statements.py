@@ -32,7 +32,7 @@ BOUNDS: dict[str, Callable[[float, float], bool]] = {
     "at most": lambda value, bound: value <= bound,
     "about": lambda value, bound: abs(value - bound) <= abs(bound) / 20,
 }
-PLAIN = re.compile(rf"(?:({'|'.join(BOUNDS)}) )?([-−]?\d[\d  ,]*(?:\.\d+)?|{'|'.join(NUMBERS)})")
+PLAIN = re.compile(rf"(?:({'|'.join(BOUNDS)}) )?([-−]?\d[\d  ,]*(?:\.\d+)?|{'|'.join(NUMBERS)})", re.I)
 
 
 class StatementError(AssertionError):
@@ -71,13 +71,15 @@ def _require_number(text: str, bound: str | None, typed: str, value: Any) -> Non
     actual = value.item() if isinstance(value, Tensor) else value
     actual = actual if isinstance(actual, (int, sympy.Rational)) else float(actual)
     figures = re.sub(r"[ ,  ]", "", typed).replace("−", "-")
-    number = float(NUMBERS.get(typed, figures))
+    number = float(NUMBERS.get(typed.lower(), figures))
     if bound:
-        holds = BOUNDS[bound](actual, number)
+        holds = BOUNDS[bound.lower()](actual, number)
     else:
-        is_rounded = isinstance(actual, float) and typed not in NUMBERS
-        rounding = 10.0 ** -len(figures.partition(".")[2]) / 2 if is_rounded else 0
-        holds = abs(actual - number) <= rounding * (1 + 1e-9) + 1e-12 * abs(number)
+        is_rounded = isinstance(actual, float) and typed.lower() not in NUMBERS
+        last_digit = 10.0 ** -len(figures.partition(".")[2]) / 2
+        # A whole number stands for what is within 1 % of it too: 157 for 156.8, and not 0 for 0.3.
+        rounding = min(last_digit, abs(number) / 100) if "." not in figures else last_digit
+        holds = abs(actual - number) <= (rounding if is_rounded else 0) * (1 + 1e-9) + 1e-12 * abs(number)
     if not holds:
         raise StatementError(f"the page says {text}; what is computed is {actual}")
 
