@@ -49,8 +49,8 @@ def copy_results(source: Path, target: Path) -> None:
                     Path(own, result.name).replace(target / kind / result.name)
 
 
-def copy_project(folder: Path, *pages: str) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """Copy what is rendered and the results that are known; return what renders it, or some pages, there."""
+def copy_project(folder: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Copy what is rendered and the results that are known; return the function that renders it there."""
     folder.mkdir(exist_ok=True)
     for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd", "404.qmd"):
         shutil.copy(ROOT / name, folder)
@@ -59,7 +59,7 @@ def copy_project(folder: Path, *pages: str) -> Callable[[], subprocess.Completed
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
     copy_results(CACHE, folder / ".qmdsite")
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    command = [sys.executable, "-m", "qmdsite", "render", *pages]
+    command = [sys.executable, "-m", "qmdsite", "render"]
     return partial(subprocess.run, command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*?$", re.M | re.S)
 FRONT = re.compile(r"\A---\n.*?^---$", re.M | re.S)
-SAYS = re.compile(r"`\{python\} says\(r?(?P<quote>[\"'])(?P<text>.*?)(?P=quote)[^`]*\)`")
+SAYS = re.compile(r"`\{python\} \w+\(r?(?P<quote>[\"'])(?P<text>.*?)(?P=quote)[^`]*\)`")
 INLINE = re.compile(r"`\{python\} [^`]+`")
 NOTATION = re.compile(r"\[([^\[\]]+)\]\{\.notation\}")
 MATH = re.compile(r"(?<![\\$])\$(?=[^\s$])([^$]+?)(?<=[^\s\\])\$(?![\d$])", re.S)
@@ -36,7 +36,7 @@ class Statement:
     line: int
     start: int
     end: int
-    kind: str  # "says" (checked), "notation" (introduced), "math", "number" or "comparison" (typed)
+    kind: str  # "says" (an argument of a function that compares it), "notation" (introduced), "math", "number" or "comparison" (typed)
     text: str
 
     def __str__(self) -> str:

@@ -175,7 +175,7 @@ class Corruption:
 
 
 def corrupted_texts(path: Path) -> list[Corruption]:
-    """Return every corruption of the statements of a page. A name alone states nothing."""
+    """Return every corruption of the statements of a page; a name alone is none."""
     stated = [s for s in statements(path) if s.kind in ("says", "notation") or states_something(s)]
     return [
         Corruption(statement, operator, after)
@@ -253,7 +253,7 @@ def judged_(statement, wrong):
 def judged(corruptions: list[Corruption], folder: Path) -> list[Corruption]:
     """Return which corruptions of texts that are given to `says` survive a render of the pages they stand in."""
     pages = sorted({corruption.statement.path for corruption in corruptions})
-    render = copy_project(folder, *(str(page.relative_to(ROOT)) for page in pages))
+    render = copy_project(folder)
     survivors = folder.parent / "survivors"
     survivors.touch()
     for path in pages:
@@ -280,8 +280,7 @@ def judged(corruptions: list[Corruption], folder: Path) -> list[Corruption]:
 
 def defined(corruptions: list[Corruption], folder: Path) -> list[Corruption]:
     """Return which corruptions of definitions survive: one in each page for each render."""
-    pages = sorted({str(corruption.statement.path.relative_to(ROOT)) for corruption in corruptions})
-    render, survivors, todo = copy_project(folder, *pages), [], list(corruptions)
+    render, survivors, todo = copy_project(folder), [], list(corruptions)
     while todo:
         now = list({corruption.statement.path: corruption for corruption in todo}.values())
         todo = [corruption for corruption in todo if corruption not in now]
