@@ -6,7 +6,6 @@ local near = ""
 local taken = {}
 local dry  -- cells have not run: what they print may define or use a footnote
 
-local function problem(mark, text) io.stderr:write("PROBLEM\t", mark or near, "\t", text, "\n") end
 local function unmarked(text) return (text:gsub(LEAD .. "[\xA0-\xA9]", "")) end
 
 local function mark_in(text)
@@ -20,10 +19,9 @@ end
 local function visit(kind)
   return function(element)
     near = element.attributes["data-at"] or near
-    local function use(what, name) io.stderr:write(table.concat({ "USES", near, kind, what, name }, "\t"), "\n") end
-    for _, class in ipairs(element.classes) do use("class", class) end
+    for _, class in ipairs(element.classes) do use(near, kind, "class", class) end
     for name in pairs(element.attributes) do
-      if name ~= "data-at" then use("attribute", name) end
+      if name ~= "data-at" then use(near, kind, "attribute", name) end
     end
   end
 end
@@ -83,7 +81,7 @@ local function Div(div)
         element:walk { Image = function(image) near = image.attributes["data-at"] or near end }
       end
       if element.identifier:match("^" .. kind .. "%-") then
-        problem(element.attributes["data-at"], "'" .. element.identifier .. "' is part of a figure, which is not supported")
+        problem(element.attributes["data-at"] or near, "'" .. element.identifier .. "' is part of a figure, which is not supported")
       end
     end
     pandoc.walk_block(pandoc.Div(div.content), { Image = inner, Div = inner, Table = inner, Figure = inner })
@@ -139,7 +137,7 @@ end
 
 local function Para(para)
   local words = pandoc.utils.stringify(para)
-  if unmarked(words):match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
+  if unmarked(words):match "^:::+" then problem(mark_in(words) or near, "a ':::' here, or printed by a cell, closes nothing") end
 end
 
 local function Link(link)
