@@ -26,9 +26,6 @@ local function visit(kind)
   end
 end
 
-local function seen(target)
-  near = mark_in(target) or near
-end
 
 -- Two headings of the same words have the same mark or none, and never the same name.
 local function Header(header)
@@ -140,18 +137,18 @@ local function Para(para)
   if unmarked(words):match "^:::+" then problem(mark_in(words) or near, "a ':::' here, or printed by a cell, closes nothing") end
 end
 
-local function Link(link)
-  seen(link.target)
-  visit "link"(link)
-  link.target = rooted(link.target)
-  return link
+local function leading(kind, target)
+  return function(element)
+    near = mark_in(element[target]) or near
+    visit(kind)(element)
+    element[target] = rooted(element[target])
+    return element
+  end
 end
 
-local function Image(image)
-  seen(image.src)
-  visit "image"(image)
-  image.src = rooted(image.src)
-  return image
+local function Cite(cite)
+  near = mark_in(pandoc.utils.stringify(cite.content)) or near
+  return cite, false
 end
 
 -- Columns have widths only where a row of the source is long; here it is a mark that made it so.
@@ -168,7 +165,7 @@ end
 
 return {
   { Meta = Meta },
-  { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Link = Link, Image = Image,
-    Table = Table, Span = Span, Code = text "code", CodeBlock = text "block", Math = text(),
-    RawInline = Raw, RawBlock = Raw, Cite = function(cite) seen(pandoc.utils.stringify(cite.content)) return cite, false end },
+  { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Table = Table, Span = Span,
+    Link = leading("link", "target"), Image = leading("image", "src"), Cite = Cite,
+    Code = text "code", CodeBlock = text "block", Math = text(), RawInline = Raw, RawBlock = Raw },
 }
