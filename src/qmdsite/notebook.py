@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from qmdsite import marks
-from qmdsite.cache import Cache, digest, installed
+from qmdsite.cache import Cache, digest
 from qmdsite.compose import Composition, block, literal
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.pandoc import Form, Pandoc, about, placed
@@ -195,7 +195,7 @@ def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[
     if cells and package.name:
         yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
-    found: dict[str, list[str]] = json.loads(cache.get_or_make(digest("modules", *installed()), _packages))
+    found: dict[str, list[str]] = json.loads(cache.get_or_make("modules", _packages))
     known = {_normal(each) for each in (package.name, *package.dependencies)}
     yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from queue import LifoQueue
 from typing import Any, NamedTuple, Self
@@ -19,9 +18,6 @@ from qmdsite.paths import HERE, out, relative, rooted
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, authors, day, texts
 
-OURS = ("marks.py", "pandoc.py", "convert.py", "markup.py")
-SOURCES = [*sorted(HERE.glob("*.lua")), *(HERE / name for name in OURS)]
-CODE = digest(metadata.version("pypandoc_binary"), *(file.read_bytes() for file in SOURCES))
 HTML = {"html_math_method": "mathml", "wrap_text": "preserve"}
 FIRST = 5  # the number of the text's first line, behind the metadata
 UNKNOWN_CITATION = r"Citeproc: citation (\S+) not found"
@@ -159,7 +155,7 @@ class Pandoc:
         """
         head = json.dumps(meta, ensure_ascii=False)
         files = [file.read_bytes() for file in inputs if file.is_file()]
-        key = digest(CODE, head, markdown, json.dumps(form), *files)
+        key = digest(head, markdown, json.dumps(form), *files)
         if entry := self.cache.get(key):
             result, uses = json.loads(entry)
             return Converted(result, [Use(*use) for use in uses]), []

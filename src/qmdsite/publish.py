@@ -3,7 +3,6 @@
 import os
 import re
 from functools import partial
-from importlib import metadata
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -12,13 +11,11 @@ import lxml.html
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, plain_code, tex, words, written
 from qmdsite.pandoc import Form, Pandoc
-from qmdsite.paths import HERE, NOT_FOUND, out
+from qmdsite.paths import NOT_FOUND, out
 from qmdsite.problem import FailedCell
 from qmdsite.project import Project
 
 MARKDOWN = Form("gfm-raw_html-tex_math_gfm+tex_math_dollars", {"wrap_text": "none"})
-OURS = [(HERE / name).read_bytes() for name in ("publish.py", "markup.py")]
-CODE = digest(metadata.version("pypandoc_binary"), *OURS)
 
 
 def publish(project: Project, files: dict[str, bytes], pandoc: Pandoc) -> dict[str, bytes]:
@@ -29,7 +26,7 @@ def publish(project: Project, files: dict[str, bytes], pandoc: Pandoc) -> dict[s
     if project.website.get("llms-txt"):
         pages = [out(page.path) for page in project.reading_order]
         for name in pages:
-            key, make = digest(CODE, name, files[name], *pages), partial(plain, name, files[name], pages, pandoc)
+            key, make = digest("plain", name, files[name], *pages), partial(plain, name, files[name], pages, pandoc)
             texts[out(name, ".llms.md")] = pandoc.cache.get_or_make(key, make)
         texts["llms.txt"] = contents(project, files, pandoc.cache)
     return texts
@@ -53,7 +50,7 @@ def contents(project: Project, files: dict[str, bytes], cache: Cache) -> bytes:
     website, lines = project.website, []
     for page in project.reading_order:
         html, name = files[out(page.path)], out(page.path, ".llms.md")
-        title, about = cache.get_or_make(digest(CODE, html), partial(headline, html)).decode().split("\n")
+        title, about = cache.get_or_make(digest("headline", html), partial(headline, html)).decode().split("\n")
         address = project.address(name) if "site-url" in website else name
         lines.append(f"- [{title}]({address}){about}\n")
     about = f"\n> {website['description']}\n" if "description" in website else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qmdsite import font
-from qmdsite.cache import Cache, digest
+from qmdsite.cache import Cache, digest, installed
 from qmdsite.check import check_pages, check_settings
 from qmdsite.convert import convert, convert_text
 from qmdsite.dialect import own_classes
@@ -47,7 +47,7 @@ def render(root: Path, only: str = "") -> None:
     what the site lacks; all else is left as it is.
     """
     started, project = time.time(), open_project(root)
-    with locked(project) as (new, sockets), Pandoc(project.root, Cache(project.work / "html")) as pandoc:
+    with locked(project) as (new, sockets), Pandoc(project.root, made(project)) as pandoc:
         old = read(project.output) if only and project.output.is_dir() else {}
         inputs = [name for name in page_names(project)[0] if not old or is_within(name, only)]
         run_scripts(project, "pre-render", new, {"INPUT": inputs}, whole=not old)
@@ -63,6 +63,12 @@ def render(root: Path, only: str = "") -> None:
         exchange(project, new)
     ran, seconds = len(build.stale), time.time() - started
     print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
+
+
+def made(project: Project) -> Cache:
+    """Return what was made before, by what is installed now and by this renderer as it is."""
+    code = [file.read_bytes() for kind in ("*.py", "*.lua") for file in sorted(HERE.glob(kind))]
+    return Cache(project.work / "html", *installed(), *code)
 
 
 def is_within(path: str, only: str) -> bool:
@@ -198,8 +204,7 @@ class Build:
     def _math(self, pages: dict[str, bytes]) -> bytes:
         """Return the font of mathematics, cut down to what is on the pages."""
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
-        key = digest(letters, Path(font.__file__).read_bytes())
-        return self.htmls.get_or_make(key, lambda: font.subset(letters))
+        return self.htmls.get_or_make(digest("math", letters), lambda: font.subset(letters))
 
     def _completed(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return the files with all that goes beside pages, but of one font the name only."""
