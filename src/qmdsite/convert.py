@@ -60,9 +60,8 @@ def _blocked(text: str) -> Iterator[tuple[int, str]]:
     """Return what on a page its policy lets do nothing, by lines of the composed text."""
     if not re.search(r"<script|<style|\son\w+\s*=|javascript:", text, re.I):
         return
-    for opening, holder in blocked(lxml.html.document_fromstring(text.replace("\x1e", ""))):
+    for words, holder in blocked(lxml.html.document_fromstring(text.replace("\x1e", ""))):
         mark = holder if isinstance(holder, str) else holder.get("data-at", "")
-        words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
         yield sum(marks.numbers(mark)[:1]), words
 
 
