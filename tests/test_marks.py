@@ -444,7 +444,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def parts(project: Project, page: Page, cache: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what a page becomes, and what is wrong with it, but for the lines."""
-    with Pandoc(project.root, Cache(cache)) as pandoc:
+    with Pandoc(project.root, Cache(cache), cache) as pandoc:
         article, problems = convert(project, page, None, set(), pandoc)
     return {**vars(article), "places": {}}, sorted({problem.text for problem in problems})
 

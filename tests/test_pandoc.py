@@ -18,7 +18,7 @@ PLAIN, NUMBERED = Form("html5", HTML), "# A {#sec-a}\n\n$$\na\n$$ {#eq-a}\n\n![D
 @pytest.fixture
 def pandoc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pandoc]:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    with Pandoc(tmp_path, Cache(tmp_path / "cache")) as pandoc:
+    with Pandoc(tmp_path, Cache(tmp_path / "cache"), tmp_path) as pandoc:
         yield pandoc
 
 
@@ -84,3 +84,8 @@ def test_where_there_is_no_pandoc_that_is_said(tmp_path: Path, monkeypatch: pyte
     ran = Project(tmp_path, **{f"page{count}": "words" for count in range(5)}).render()
     assert ran.status == 2
     assert "none: No such file" in ran.err
+
+
+def test_what_a_killed_pandoc_leaves_lies_where_the_render_clears_away(pandoc: Pandoc, tmp_path: Path) -> None:
+    pandoc.ask("words", PLAIN)
+    assert len([*tmp_path.glob("pandoc-*")]) == 1

@@ -105,9 +105,9 @@ def _entry(project: Project, page: Page) -> dict[str, Any]:
 class Pandoc:
     """Pandoc, once for each processor, waiting for texts: to start it takes longer than to convert a page."""
 
-    def __init__(self, root: Path, cache: Cache) -> None:
-        """Keep results in `cache`; what texts name is found from the folder `root`."""
-        self.root, self.cache = root, cache
+    def __init__(self, root: Path, cache: Cache, folder: Path) -> None:
+        """Keep results in `cache`; what texts name is found from `root`, and in `folder` pandoc may have files."""
+        self.root, self.cache, self.folder = root, cache, folder
         self.idle: LifoQueue[subprocess.Popen[str] | None] = LifoQueue()
         for _ in range(os.cpu_count() or 1):
             self.idle.put(None)
@@ -126,7 +126,8 @@ class Pandoc:
 
         command = [pypandoc.get_pandoc_path(), "lua", str(HERE / "pandoc.lua"), str(HERE)]
         pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(command, cwd=self.root, encoding="utf-8", **pipes)
+        environment = os.environ | {"TMPDIR": str(self.folder)}
+        return subprocess.Popen(command, cwd=self.root, env=environment, encoding="utf-8", **pipes)
 
     def ask(self, text: str, form: Form, filters: Iterable[str] = (), source: str = "markdown") -> dict[str, Any]:
         """Return what pandoc.lua answers."""

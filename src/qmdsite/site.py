@@ -47,7 +47,7 @@ def render(root: Path, only: str = "") -> None:
     what the site lacks; all else is left as it is.
     """
     started, project = time.time(), open_project(root)
-    with locked(project) as (new, sockets), Pandoc(project.root, made(project)) as pandoc:
+    with locked(project) as (new, sockets), Pandoc(project.root, made(project), sockets) as pandoc:
         old = read(project.output) if only and project.output.is_dir() else {}
         inputs = [name for name in page_names(project)[0] if not old or is_within(name, only)]
         run_scripts(project, "pre-render", new, {"INPUT": inputs}, whole=not old)
