@@ -9,6 +9,8 @@ import pytest
 from samples import blog_in
 from website import Project, cell
 
+from qmdsite.site import made, open_project
+
 
 def test_a_second_render_executes_nothing_and_changes_no_byte(tour: Project, tmp_path: Path) -> None:
     same = tour.copy(tmp_path)
@@ -90,3 +92,15 @@ def test_the_cache_keeps_only_what_the_last_render_used(project: Project) -> Non
         project.page("index", cell(f"print('number', {number})"))
         assert project.render().status == 0
         assert entries() == (1, 5)  # the page without outputs and with them, what is on it, the font, and the index
+
+
+def test_what_other_versions_made_is_made_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_project(project.root)
+    opened.work.mkdir()
+    made(opened).put("page", b"words")
+    assert made(opened).get("page") == b"words"
+    monkeypatch.setattr("qmdsite.site.installed", lambda: ["pypandoc_binary-9.dist-info"])
+    assert made(opened).get("page") is None
+    monkeypatch.undo()
+    monkeypatch.setattr("qmdsite.site.HERE", project.root)
+    assert made(opened).get("page") is None

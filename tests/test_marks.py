@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from website import BOOKS, SETTINGS
 
-from qmdsite import marks, pandoc
+from qmdsite import marks
 from qmdsite.cache import Cache
 from qmdsite.convert import convert
 from qmdsite.page import Page
+from qmdsite.pandoc import Pandoc, about
 from qmdsite.project import Project
 from qmdsite.read import read_pages, read_settings
 
@@ -443,19 +444,19 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def parts(project: Project, page: Page, cache: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what a page becomes, and what is wrong with it, but for the lines."""
-    article, problems = convert(project, page, None, set(), Cache(cache))
+    with Pandoc(project.root, Cache(cache), cache) as pandoc:
+        article, problems = convert(project, page, None, set(), pandoc)
     return {**vars(article), "places": {}}, sorted({problem.text for problem in problems})
 
 
 def same(project: Project, page: Page, cache: Path, patch: pytest.MonkeyPatch) -> None:
     """Assert that a page is the same if nothing is marked; whether something is cited is told by marks."""
-    about = pandoc.about
 
     def cited(*given: Any) -> tuple[dict[str, Any], list[Path]]:
         meta, inputs = about(*given)
         return {**meta, "nocite": ""}, inputs
 
-    patch.setattr(pandoc, "about", cited)
+    patch.setattr("qmdsite.convert.about", cited)
     marked = parts(project, page, cache)
     patch.setattr(marks, "markdown", lambda text, first: text)
     plain = parts(project, page, cache)
@@ -465,8 +466,7 @@ def same(project: Project, page: Page, cache: Path, patch: pytest.MonkeyPatch) -
 
 
 def sources(root: Path) -> list[str]:
-    project, _ = read_pages(read_settings(root)[0])
-    return list(project.pages)
+    return list(read_pages(read_settings(root)[0])[0].pages)
 
 
 @pytest.mark.slow

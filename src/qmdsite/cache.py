@@ -21,23 +21,28 @@ def installed() -> list[str]:
 class Cache:
     """A folder of entries by key, each behind the hash of its content."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `folder`, made if it does not exist."""
-        self.folder, self.used = folder, set[str]()
+    def __init__(self, folder: Path, *makers: str | bytes) -> None:
+        """Use `folder`, made if it does not exist, for what the `makers` made: others find none of it."""
+        self.folder, self.makers, self.used = folder, digest(*makers), set[str]()
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, key: str) -> Path:
+        name = digest(self.makers, key)
+        self.used.add(name)
+        return self.folder / name
 
     def get(self, key: str) -> bytes | None:
         """Return the entry, or None if there is none or it is not what was written."""
-        self.used.add(key)
-        file = self.folder / key
+        file = self._file(key)
         head, _, content = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
         return content if head == digest(content).encode() else None
 
     def put(self, key: str, content: bytes) -> None:
         """Write the entry in one step: a reader sees all of it or none."""
-        part = self.folder / f"{key}.{threading.get_ident()}"
+        file = self._file(key)
+        part = file.with_suffix(f".{threading.get_ident()}")
         part.write_bytes(digest(content).encode() + b"\n" + content)
-        part.replace(self.folder / key)
+        part.replace(file)
 
     def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Return the entry; if there is none, make it first."""

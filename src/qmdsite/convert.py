@@ -7,43 +7,44 @@ from typing import Any
 
 import lxml.html
 
-from qmdsite import marks, pandoc
-from qmdsite.cache import Cache
+from qmdsite import marks
 from qmdsite.compose import Composition
 from qmdsite.dialect import unsupported
 from qmdsite.markup import blocked, typeset
 from qmdsite.page import Article, Outputs, Page
-from qmdsite.paths import HERE
+from qmdsite.pandoc import FIRST, HTML, Form, Pandoc, about, placed
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project
 
-# As parts.html has them.
-PARTS = ("plain_title", "title", "subtitle", "description", "plain_description", "toc", "citation", "body")
+# By pandoc's names for them.
+PARTS = {"pagetitle": "plain_title", "title": "title", "subtitle": "subtitle", "description": "description",
+         "plain-description": "plain_description", "table-of-contents": "toc", "citation": "citation",
+         "body": "body"}  # fmt: skip
+TEMPLATE = "\x1e".join(f"${name}$" for name in PARTS)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 LINK = re.compile(rf"""\s(?:href|src|srcset|poster)\s*=\s*(?:"([^"]*{marks.MARK}[^"]*)"|'([^']*{marks.MARK}[^']*)'"""
                   rf"""|([^\s"'>]*{marks.MARK}))""", re.I)  # fmt: skip
 
 
 def convert(
-    project: Project, page: Page, outputs: Outputs | None, own: set[str], cache: Cache
+    project: Project, page: Page, outputs: Outputs | None, own: set[str], pandoc: Pandoc
 ) -> tuple[Article, list[Problem]]:
     """Return the page's parts and what is wrong with it; without outputs it is converted to find that only.
 
     `own` are the classes that the project itself gives a meaning.
     """
     composed = Composition(page, outputs)
-    meta, inputs = pandoc.about(project, page, composed.positions)
+    meta, inputs = about(project, page, composed.positions)
     meta["qmdsite-dry"] = composed.dry
-    arguments = [f"--lua-filter={HERE / 'page.lua'}", "--to=html5", "--mathml", "--section-divs",
-                 f"--template={HERE / 'parts.html'}", f"--toc-depth={page.options.get('toc-depth', 3)}"]  # fmt: skip
-    arguments += ["--toc"] * page.options.get("toc", True)
-    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache, _finished)
+    contents = {"table_of_contents": page.options.get("toc", True), "toc_depth": page.options.get("toc-depth", 3)}
+    form = Form("html5", {**HTML, **contents, "section_divs": True, "template": TEMPLATE}, ("page",))
+    found, wrong = pandoc.convert(composed.markdown, meta, form, inputs, _finished)
     wrong += [*unsupported(found.uses, own), *map(tuple, found.result["blocked"])]
     places = _unmarked(composed)
     for name, line in found.result["places"]:
-        places.setdefault(name, []).append(composed.positions[line - pandoc.FIRST])
+        places.setdefault(name, []).append(composed.positions[line - FIRST])
     article = Article(**found.result["parts"], files=composed.files, places=places)
-    return article, composed.problems + pandoc.placed(wrong, composed.positions)
+    return article, composed.problems + placed(wrong, composed.positions)
 
 
 def _unmarked(composed: Composition) -> dict[str, list[Position]]:
@@ -59,9 +60,8 @@ def _blocked(text: str) -> Iterator[tuple[int, str]]:
     """Return what on a page its policy lets do nothing, by lines of the composed text."""
     if not re.search(r"<script|<style|\son\w+\s*=|javascript:", text, re.I):
         return
-    for opening, holder in blocked(lxml.html.document_fromstring(text.replace("\x1e", ""))):
+    for words, holder in blocked(lxml.html.document_fromstring(text.replace("\x1e", ""))):
         mark = holder if isinstance(holder, str) else holder.get("data-at", "")
-        words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
         yield sum(marks.numbers(mark)[:1]), words
 
 
@@ -79,14 +79,14 @@ def _finished(text: str) -> dict[str, Any]:
     # Control characters, which no page and no feed may have, are left out; one stands between the parts.
     parts = {
         name: CONTROL.sub("", part).strip()
-        for name, part in zip(PARTS, text.split("\x1e", len(PARTS) - 1), strict=False)
+        for name, part in zip(PARTS.values(), text.split("\x1e", len(PARTS) - 1), strict=False)
     }
     plain = {name: html.unescape(parts.get(name, "")) for name in ("plain_title", "plain_description")}
-    return {"parts": dict.fromkeys(PARTS, "") | parts | plain, "places": places, "blocked": blocked}
+    return {"parts": dict.fromkeys(PARTS.values(), "") | parts | plain, "places": places, "blocked": blocked}
 
 
-def convert_text(project: Project, keys: tuple[str, ...], text: str, cache: Cache) -> tuple[str, list[Problem]]:
+def convert_text(project: Project, keys: tuple[str, ...], text: str, pandoc: Pandoc) -> tuple[str, list[Problem]]:
     """Return a text of the settings as HTML, with paths from the project's folder, and what is wrong with it."""
-    found, wrong = pandoc.run(text, {"root": ""}, ["--to=html5", "--mathml"], [], project.root, cache, marks.clean)
+    found, wrong = pandoc.convert(text, {"root": ""}, Form("html5", HTML), [], marks.clean)
     place = project.settings.at("website", *keys)
-    return str(found.result).strip(), pandoc.placed(wrong, [place])
+    return str(found.result).strip(), placed(wrong, [place])

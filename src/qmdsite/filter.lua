@@ -9,13 +9,12 @@ local PROOFS = { proof = "Proof", remark = "Remark", solution = "Solution" }
 local number, count, section, seen, tabsets = {}, {}, {}, {}, 0
 local dry, number_sections
 
--- What is wrong is said with the mark of its line: see marks.lua.
+-- The mark of the line that an element stands on: see marks.lua.
 local function at(element)
   local mark = element.attributes and element.attributes["data-at"]
   if element.t == "Figure" then element:walk { Image = function(image) mark = mark or image.attributes["data-at"] end } end
   return mark or ""
 end
-local function problem(mark, text) io.stderr:write("PROBLEM\t", mark, "\t", text, "\n") end
 local MARK = "\xF0\x90\x92[\xF0\x90\x92\xA0-\xA9]*"
 local function html(text) return pandoc.RawBlock("html", text) end
 local function kind(id) return id:match "^(%l+)%-" end

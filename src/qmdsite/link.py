@@ -13,12 +13,11 @@ import lxml.html
 from qmdsite import markup
 from qmdsite.cache import Cache, digest
 from qmdsite.page import Article
-from qmdsite.paths import HERE, LIBS, chosen, decoded, files_of, out, rooted
+from qmdsite.paths import LIBS, chosen, decoded, files_of, out, rooted
 from qmdsite.problem import Position, Problem
 from qmdsite.project import Project, texts
 
 URL = re.compile(r"""url\(\s*["']?([^"')\s]+)|@import\s+["']([^"']+)""")
-CODE = digest((HERE / "markup.py").read_bytes(), (HERE / "link.py").read_bytes())
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ def facts(page: str, cache: Cache) -> Facts:
     def read() -> bytes:
         tree = lxml.html.document_fromstring(page or "<html>")
         ids = [str(each) for each in tree.xpath("//@id | //a/@name")]
-        openings = sorted({opening for opening, _ in markup.blocked(tree)})
-        return json.dumps([ids, markup.links(tree), openings]).encode()
+        blocked = sorted({words for words, _ in markup.blocked(tree)})
+        return json.dumps([ids, markup.links(tree), blocked]).encode()
 
-    return Facts(*json.loads(cache.get_or_make(digest(CODE, page), read)))
+    return Facts(*json.loads(cache.get_or_make(digest("facts", page), read)))
 
 
 def named_files(project: Project, files: dict[str, bytes]) -> Followed:
@@ -125,9 +124,7 @@ class _Follower:
 
     def page(self, here: str) -> None:
         """Follow all links of one page."""
-        for opening in self.known[here].blocked:
-            words = f"a page's policy (Content-Security-Policy) lets no '{opening}…' in it work; put it in a file"
-            self.followed.problems.append(Problem(here, 1, words))
+        self.followed.problems += [Problem(here, 1, words) for words in self.known[here].blocked]
         links = list(self.known[here].links)
         if (source := self.sources.get(here)) and (image := self.project.pages[source].meta.get("image")):
             links.append(("a", image))  # a preview's image is loaded by others

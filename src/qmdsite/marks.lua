@@ -6,7 +6,6 @@ local near = ""
 local taken = {}
 local dry  -- cells have not run: what they print may define or use a footnote
 
-local function problem(mark, text) io.stderr:write("PROBLEM\t", mark or near, "\t", text, "\n") end
 local function unmarked(text) return (text:gsub(LEAD .. "[\xA0-\xA9]", "")) end
 
 local function mark_in(text)
@@ -20,17 +19,13 @@ end
 local function visit(kind)
   return function(element)
     near = element.attributes["data-at"] or near
-    local function use(what, name) io.stderr:write(table.concat({ "USES", near, kind, what, name }, "\t"), "\n") end
-    for _, class in ipairs(element.classes) do use("class", class) end
+    for _, class in ipairs(element.classes) do use(near, kind, "class", class) end
     for name in pairs(element.attributes) do
-      if name ~= "data-at" then use("attribute", name) end
+      if name ~= "data-at" then use(near, kind, "attribute", name) end
     end
   end
 end
 
-local function seen(target)
-  near = mark_in(target) or near
-end
 
 -- Two headings of the same words have the same mark or none, and never the same name.
 local function Header(header)
@@ -83,7 +78,7 @@ local function Div(div)
         element:walk { Image = function(image) near = image.attributes["data-at"] or near end }
       end
       if element.identifier:match("^" .. kind .. "%-") then
-        problem(element.attributes["data-at"], "'" .. element.identifier .. "' is part of a figure, which is not supported")
+        problem(element.attributes["data-at"] or near, "'" .. element.identifier .. "' is part of a figure, which is not supported")
       end
     end
     pandoc.walk_block(pandoc.Div(div.content), { Image = inner, Div = inner, Table = inner, Figure = inner })
@@ -139,21 +134,21 @@ end
 
 local function Para(para)
   local words = pandoc.utils.stringify(para)
-  if unmarked(words):match "^:::+" then problem(mark_in(words), "a ':::' here, or printed by a cell, closes nothing") end
+  if unmarked(words):match "^:::+" then problem(mark_in(words) or near, "a ':::' here, or printed by a cell, closes nothing") end
 end
 
-local function Link(link)
-  seen(link.target)
-  visit "link"(link)
-  link.target = rooted(link.target)
-  return link
+local function leading(kind, target)
+  return function(element)
+    near = mark_in(element[target]) or near
+    visit(kind)(element)
+    element[target] = rooted(element[target])
+    return element
+  end
 end
 
-local function Image(image)
-  seen(image.src)
-  visit "image"(image)
-  image.src = rooted(image.src)
-  return image
+local function Cite(cite)
+  near = mark_in(pandoc.utils.stringify(cite.content)) or near
+  return cite, false
 end
 
 -- Columns have widths only where a row of the source is long; here it is a mark that made it so.
@@ -170,7 +165,7 @@ end
 
 return {
   { Meta = Meta },
-  { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Link = Link, Image = Image,
-    Table = Table, Span = Span, Code = text "code", CodeBlock = text "block", Math = text(),
-    RawInline = Raw, RawBlock = Raw, Cite = function(cite) seen(pandoc.utils.stringify(cite.content)) return cite, false end },
+  { traverse = "topdown", Header = Header, Div = Div, Str = Str, Para = Para, Plain = Para, Table = Table, Span = Span,
+    Link = leading("link", "target"), Image = leading("image", "src"), Cite = Cite,
+    Code = text "code", CodeBlock = text "block", Math = text(), RawInline = Raw, RawBlock = Raw },
 }

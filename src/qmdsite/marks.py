@@ -100,7 +100,7 @@ def _blocks(lines: list[str]) -> list[tuple[str, list[str]]]:
             block.append(line)
         else:
             blocks.append((_kind(line, listed), [line]))
-        comment = blocks[-1][0] == "prose" and "<!--" in _uncommented("<!--" * comment + line)
+        comment = blocks[-1][0] == "prose" and "<!--" in uncommented("<!--" * comment + line)
     return blocks
 
 
@@ -111,7 +111,7 @@ def _kind(line: str, listed: bool) -> str:
     return "code" if INDENTED.match(line) and not listed else "fence" if FENCE.match(line) else "prose"
 
 
-def _uncommented(line: str) -> str:
+def uncommented(line: str) -> str:
     """Return what is left of a line behind its code and its last comment."""
     return re.sub("`[^`]*`", "", line).rpartition("-->")[2]
 
@@ -132,8 +132,12 @@ def _goes_on(line: str) -> bool:
 
 def _closed(code: list[str]) -> bool:
     """Return whether the last line of a block of code ends it."""
-    ticks, last = FENCE.match(code[0])[2], code[-1].strip()  # type: ignore[index]
-    return len(code) > 1 and last.startswith(ticks) and not last.strip(ticks[0])
+    return len(code) > 1 and ends(code[-1], FENCE.match(code[0])[2])  # type: ignore[index]
+
+
+def ends(line: str, ticks: str) -> bool:
+    """Return whether a line ends the block of code that was opened with these."""
+    return line.strip().startswith(ticks) and not line.strip().strip(ticks[0])
 
 
 def _opened(line: str, number: int) -> str:

@@ -92,14 +92,16 @@ def written(element: HtmlElement) -> str:
 
 
 def blocked(tree: HtmlElement) -> list[tuple[str, HtmlElement | str]]:
-    """Return how the things begin that a page's policy lets do nothing, and what holds each: what is no file."""
+    """Say of each thing that a page's policy lets do nothing that it is no file, and return what holds it."""
     script = r"[\w.+-]+/(?!(x-)?(java|ecma)script)"  # a block of data has a type with a slash
     inline = tree.xpath("//style | //script[not(@src)]")
-    return [
+    found = [
         *((f"<{each.tag}", each) for each in inline if not re.match(script, each.get("type", ""))),
         *((f"{each.attrname}=", each) for each in tree.xpath("//@*[starts-with(name(), 'on')]")),
         *(("javascript:", each) for each in tree.xpath("//@href[starts-with(., 'javascript:')]")),
     ]
+    words = "a page's policy (Content-Security-Policy) lets no '{}…' in it work; put it in a file"
+    return [(words.format(opening), holder) for opening, holder in found]
 
 
 def links(tree: HtmlElement) -> list[tuple[str, str]]:

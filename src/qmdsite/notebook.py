@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qmdsite import marks, pandoc
-from qmdsite.cache import Cache, digest, installed
+from qmdsite import marks
+from qmdsite.cache import Cache, digest
 from qmdsite.compose import Composition, block, literal
 from qmdsite.page import Cell, Output, Outputs, Page
-from qmdsite.paths import HERE, out
+from qmdsite.pandoc import Form, Pandoc, about, placed
+from qmdsite.paths import out
 from qmdsite.problem import Problem
 from qmdsite.project import Project
 
 # The Markdown that Jupyter shows.
-FORM = "--to=gfm+tex_math_dollars-tex_math_gfm-footnotes"
+FORM = Form("gfm+tex_math_dollars-tex_math_gfm-footnotes", {"wrap_text": "preserve"}, ("notebook",))
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
     "which raises no error if the answer is right."
@@ -31,16 +32,15 @@ UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def notebook(project: Project, page: Page, outputs: Outputs, cache: Cache) -> tuple[bytes, list[Problem]]:
+def notebook(project: Project, page: Page, outputs: Outputs, pandoc: Pandoc) -> tuple[bytes, list[Problem]]:
     """Return a page as a notebook, and what is wrong with it."""
     composed = Notebook(page, outputs)
-    meta, inputs = pandoc.about(project, page, composed.positions)
+    meta, inputs = about(project, page, composed.positions)
     if "site-url" in project.website:
         meta["address"] = literal(project.address(out(page.path)))
-    arguments = [f"--lua-filter={HERE / 'notebook.lua'}", FORM]
-    found, wrong = pandoc.run(composed.markdown, meta, arguments, inputs, project.root, cache, marks.clean)
-    written = composed.write(found.result, project, cache)
-    return written, composed.problems + pandoc.placed(wrong, composed.positions)
+    found, wrong = pandoc.convert(composed.markdown, meta, FORM, inputs, marks.clean)
+    written = composed.write(found.result, project, pandoc.cache)
+    return written, composed.problems + placed(wrong, composed.positions)
 
 
 class Notebook(Composition):
@@ -195,7 +195,7 @@ def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[
     if cells and package.name:
         yield f'"{package.name} @ git+{repository}"' if repository else "."
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
-    found: dict[str, list[str]] = json.loads(cache.get_or_make(digest("modules", *installed()), _packages))
+    found: dict[str, list[str]] = json.loads(cache.get_or_make("modules", _packages))
     known = {_normal(each) for each in (package.name, *package.dependencies)}
     yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
 

@@ -3,9 +3,7 @@
 local annotated = 0
 
 -- A line of a block of code is so many behind the one that opens it.
-local function problem(code, line, text)
-  io.stderr:write("PROBLEM\t", code.attributes["data-at"] or "", "+", line, "\t", text, "\n")
-end
+local function wrong(code, line, text) problem(code.attributes["data-at"] or "", text, line) end
 
 -- An annotation is a comment '# <1>' that ends a line: the line without it, and the number.
 local function annotation(line) return line:match "^(.-)%s*#%s*<(%d+)>%s*$" end
@@ -26,12 +24,12 @@ local function annotate(code, list)
     table.insert(lines, text or line)
     marks[("%d"):format(#lines + before)], marked[tonumber(number) or 0] = number, true
     if number and not list.content[number - list.start + 1] then
-      problem(code, #lines, "the list below this code has no item " .. number)
+      wrong(code, #lines, "the list below this code has no item " .. number)
     end
   end
   for i, blocks in ipairs(list.content) do
     local number = list.start + i - 1
-    if not marked[number] then problem(code, 1, "no line of this code is marked # <" .. number .. ">") end
+    if not marked[number] then wrong(code, 1, "no line of this code is marked # <" .. number .. ">") end
     notes:insert { { pandoc.Span(tostring(number), { id = item(number) }) }, { blocks } }
   end
   code.text, code.identifier = table.concat(lines, "\n"), id
@@ -41,7 +39,7 @@ local function annotate(code, list)
     marks[line] = nil
     return number and ('<a class="code-annotation" href="#%s">%s</a>'):format(item(number), number)
   end)
-  if next(marks) then problem(code, 1, "annotated code needs a language that is known, such as python") end
+  if next(marks) then wrong(code, 1, "annotated code needs a language that is known, such as python") end
   return pandoc.Div({ pandoc.RawBlock("html", written), pandoc.DefinitionList(notes) }, { class = "annotated" })
 end
 
@@ -69,10 +67,10 @@ local function CodeBlock(code)
   for line in (code.text .. "\n"):gmatch "(.-)\n" do
     count = count + 1
     if is_annotated(code) and annotation(line) then
-      problem(code, count, "this line is annotated, and below its code there is no numbered list that says what about it")
+      wrong(code, count, "this line is annotated, and below its code there is no numbered list that says what about it")
     elseif line:match "/%*%s*<%d+>%s*%*/%s*$" or line:match "<!%-%-%s*<%d+>%s*%-%->%s*$"
       or not PLAIN[code.classes[1]] and line:match "%S%s*[/%-%%;]+%s*<%d+>%s*$" then
-      problem(code, count, "an annotation is a comment that starts with #, such as # <1>")
+      wrong(code, count, "an annotation is a comment that starts with #, such as # <1>")
     end
   end
   -- Pandoc, which knows no language of this name, would load all that it knows: a third of a second for each page.

@@ -2,9 +2,7 @@
 
 import os
 import re
-import subprocess
 from functools import partial
-from importlib import metadata
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -12,20 +10,15 @@ import lxml.html
 
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, plain_code, tex, words, written
-from qmdsite.pandoc import program
-from qmdsite.paths import HERE, NOT_FOUND, out
+from qmdsite.pandoc import Form, Pandoc
+from qmdsite.paths import NOT_FOUND, out
 from qmdsite.problem import FailedCell
 from qmdsite.project import Project
 
-MARKDOWN = ["--from=html", "--to=gfm-raw_html-tex_math_gfm+tex_math_dollars", "--wrap=none"]
-CODE = digest(
-    *MARKDOWN,
-    metadata.version("pypandoc_binary"),
-    *((HERE / name).read_bytes() for name in ("publish.py", "markup.py")),
-)
+MARKDOWN = Form("gfm-raw_html-tex_math_gfm+tex_math_dollars", {"wrap_text": "none"})
 
 
-def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
+def publish(project: Project, files: dict[str, bytes], pandoc: Pandoc) -> dict[str, bytes]:
     """Return the files that the settings ask for beside the pages."""
     texts = dict[str, bytes]()
     if "site-url" in project.website:
@@ -33,9 +26,9 @@ def publish(project: Project, files: dict[str, bytes], cache: Cache) -> dict[str
     if project.website.get("llms-txt"):
         pages = [out(page.path) for page in project.reading_order]
         for name in pages:
-            key = digest(CODE, name, files[name], *pages)
-            texts[out(name, ".llms.md")] = cache.get_or_make(key, partial(plain, name, files[name], pages))
-        texts["llms.txt"] = contents(project, files, cache)
+            key, make = digest("plain", name, files[name], *pages), partial(plain, name, files[name], pages, pandoc)
+            texts[out(name, ".llms.md")] = pandoc.cache.get_or_make(key, make)
+        texts["llms.txt"] = contents(project, files, pandoc.cache)
     return texts
 
 
@@ -57,7 +50,7 @@ def contents(project: Project, files: dict[str, bytes], cache: Cache) -> bytes:
     website, lines = project.website, []
     for page in project.reading_order:
         html, name = files[out(page.path)], out(page.path, ".llms.md")
-        title, about = cache.get_or_make(digest(CODE, html), partial(headline, html)).decode().split("\n")
+        title, about = cache.get_or_make(digest("headline", html), partial(headline, html)).decode().split("\n")
         address = project.address(name) if "site-url" in website else name
         lines.append(f"- [{title}]({address}){about}\n")
     about = f"\n> {website['description']}\n" if "description" in website else ""
@@ -72,7 +65,7 @@ def headline(page: bytes) -> bytes:
     return f"{title}\n{about}".encode()
 
 
-def plain(name: str, page: bytes, pages: list[str]) -> bytes:
+def plain(name: str, page: bytes, pages: list[str], pandoc: Pandoc) -> bytes:
     """Return a page's text and outputs as Markdown, with links to the others of the `pages` in this form."""
     _, content = main(page)
     for element in content.xpath(".//header/div[@class='about']"):
@@ -95,11 +88,10 @@ def plain(name: str, page: bytes, pages: list[str]) -> bytes:
         target = os.path.normpath(os.path.join(os.path.dirname(name), unquote(link.get("href").partition("#")[0])))
         if target in pages:
             link.set("href", re.sub(r"\.html(#.*)?$", r".llms.md\1", link.get("href")))
-    command, html = [program(), *MARKDOWN], written(content).encode()
-    ran = subprocess.run(command, input=html, capture_output=True)
-    if ran.returncode:
-        raise FailedCell(f"pandoc failed to make Markdown of a page:\n{ran.stderr.decode()}".rstrip())
-    return ran.stdout
+    answer = pandoc.ask(written(content), MARKDOWN, source="html")
+    if not answer["done"]:
+        raise FailedCell(f"pandoc failed to make Markdown of a page:\n{answer['text']}".rstrip())
+    return str(answer["text"]).encode()
 
 
 def rebase(project: Project, files: dict[str, bytes]) -> None:

@@ -7,7 +7,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from qmdsite import options
-from qmdsite.marks import RESERVED
+from qmdsite.marks import RESERVED, ends, uncommented
 from qmdsite.options import Settings
 from qmdsite.page import Cell, Line
 from qmdsite.paths import decoded
@@ -70,7 +70,7 @@ class _Scanner:
 
     def line(self, line: Line, previous: str, todo: deque[Line]) -> None:
         text = line.text.strip()
-        if text.startswith("<!--") or "<!--" in re.sub("`[^`]*`", "", text).rpartition("-->")[2]:
+        if text.startswith("<!--") or "<!--" in uncommented(text):
             self.comment(line, todo)
         elif fence := FENCE.match(line.text):
             self.fenced(line, fence, todo)
@@ -167,10 +167,10 @@ class _Scanner:
         body = [opening]
         # The opening of a cell within a block means that the block was not closed.
         inner = re.compile(rf"\s*{ticks}+\s*\{{")
-        while todo and not (len(body) > 1 and self.closes(body[-1], ticks)) and not inner.match(todo[0].text):
+        while todo and not (len(body) > 1 and ends(body[-1].text, ticks)) and not inner.match(todo[0].text):
             body.append(todo.popleft())
             self.shortcodes(body[-1])
-        if len(body) == 1 or not self.closes(body[-1], ticks):
+        if len(body) == 1 or not ends(body[-1].text, ticks):
             self.never_closed(opening, "code block", ticks)
         elif not re.match(r"\{+\w", info):
             self.of_cells(opening)
@@ -180,11 +180,6 @@ class _Scanner:
             self.complain(opening, f"{what} is not supported; a cell starts with '```{{python}}' at the left margin")
         else:
             self.cell(opening, body[1:-1])
-
-    @staticmethod
-    def closes(line: Line, ticks: str) -> bool:
-        text = line.text.strip()
-        return text.startswith(ticks) and not text.strip(ticks[0])
 
     def cell(self, opening: Line, body: list[Line]) -> None:
         count = next((i for i, line in enumerate(body) if not line.text.startswith("#|")), len(body))

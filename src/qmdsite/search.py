@@ -5,25 +5,23 @@ import json
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from qmdsite.cache import Cache, digest
 from qmdsite.markup import main, written
 from qmdsite.page import Page
-from qmdsite.paths import HERE, out
+from qmdsite.paths import out
 from qmdsite.problem import FailedCell
 
 COMMAND = ("-m", "pagefind", "--keep-index-url")
 # Of what pagefind writes, all but the dialogs that it offers: pages have their own.
-CODE = digest(metadata.version("pagefind"), *((HERE / name).read_bytes() for name in ("search.py", "markup.py")))
 NEEDED = ("pagefind.js", "pagefind-worker.js", "pagefind-entry.json", "*.pf_meta", "wasm.*", "fragment/*", "index/*")
 
 
 def index(pages: list[Page], files: dict[str, bytes], cache: Cache) -> dict[str, bytes]:
     """Return the files of the index over the text of the pages."""
     found = {out(page.path): files[out(page.path)] for page in pages}
-    key = digest(CODE, *(part for each in found.items() for part in each))
+    key = digest("index", *(part for each in found.items() for part in each))
     encoded = cache.get_or_make(key, lambda: json.dumps(_indexed(found)).encode())
     return {name: base64.b64decode(data) for name, data in json.loads(encoded).items()}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qmdsite import font
-from qmdsite.cache import Cache, digest
+from qmdsite.cache import Cache, digest, installed
 from qmdsite.check import check_pages, check_settings
 from qmdsite.convert import convert, convert_text
 from qmdsite.dialect import own_classes
@@ -18,6 +18,7 @@ from qmdsite.hooks import run_scripts
 from qmdsite.link import Followed, follow, named_files, redirects
 from qmdsite.notebook import notebook
 from qmdsite.page import Article, Outputs, Page
+from qmdsite.pandoc import Pandoc
 from qmdsite.paths import HERE, LIBS, out
 from qmdsite.problem import BadInput, FailedCell, Problem, judge
 from qmdsite.project import Project, texts
@@ -46,13 +47,13 @@ def render(root: Path, only: str = "") -> None:
     what the site lacks; all else is left as it is.
     """
     started, project = time.time(), open_project(root)
-    with locked(project) as (new, sockets):
+    with locked(project) as (new, sockets), Pandoc(project.root, made(project), sockets) as pandoc:
         old = read(project.output) if only and project.output.is_dir() else {}
         inputs = [name for name in page_names(project)[0] if not old or is_within(name, only)]
         run_scripts(project, "pre-render", new, {"INPUT": inputs}, whole=not old)
         project, problems = read_pages(project)
         judge(problems or check_pages(project))
-        build = Build(project, new, sockets, only, old)
+        build = Build(project, new, sockets, pandoc, only, old)
         files = build.pages()
         files, followed = build.finished(files)
         write(new, files)
@@ -62,6 +63,12 @@ def render(root: Path, only: str = "") -> None:
         exchange(project, new)
     ran, seconds = len(build.stale), time.time() - started
     print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
+
+
+def made(project: Project) -> Cache:
+    """Return what was made before, by what is installed now and by this renderer as it is."""
+    code = [file.read_bytes() for kind in ("*.py", "*.lua") for file in sorted(HERE.glob(kind))]
+    return Cache(project.work / "html", *installed(), *code)
 
 
 def is_within(path: str, only: str) -> bool:
@@ -86,10 +93,12 @@ def list_links(project: Project, elsewhere: dict[str, set[str]]) -> None:
 class Build:
     """One render, from pages that are read to the files of the site."""
 
-    def __init__(self, project: Project, new: Path, sockets: Path, only: str, old: dict[str, bytes]) -> None:
+    def __init__(
+        self, project: Project, new: Path, sockets: Path, pandoc: Pandoc, only: str, old: dict[str, bytes]
+    ) -> None:
         """Choose the pages to render, and look which results of earlier runs still hold; `old` are files to keep."""
         self.project, self.new, self.old = project, new, old
-        self.runs, self.htmls = Cache(project.work / "runs"), Cache(project.work / "html")
+        self.pandoc, self.runs, self.htmls = pandoc, Cache(project.work / "runs"), pandoc.cache
         self.executor = Executor(project.root, project.output, sockets, self.runs)
         self.known = {page.path: self.executor.known(page) for page in project.pages.values()}
         self.chosen = self._chosen(only)
@@ -136,7 +145,7 @@ class Build:
         converted: dict[str, str] = {}
         for keys, text in written:
             if text and isinstance(text, str):
-                converted[text], problems = convert_text(self.project, keys, text, self.htmls)
+                converted[text], problems = convert_text(self.project, keys, text, self.pandoc)
                 judge(problems)
         return converted
 
@@ -152,9 +161,9 @@ class Build:
             pool.shutdown(cancel_futures=True)
 
     def _convert(self, page: Page, outputs: Outputs | None) -> tuple[str, Article, list[Problem]]:
-        article, problems = convert(self.project, page, outputs, self.own, self.htmls)
+        article, problems = convert(self.project, page, outputs, self.own, self.pandoc)
         if outputs is not None and "ipynb" in page.options.get("format", {}):
-            data, wrong = notebook(self.project, page, outputs, self.htmls)
+            data, wrong = notebook(self.project, page, outputs, self.pandoc)
             article, problems = replace(article, notebook=data), problems + wrong
         return page.path, article, problems
 
@@ -195,8 +204,7 @@ class Build:
     def _math(self, pages: dict[str, bytes]) -> bytes:
         """Return the font of mathematics, cut down to what is on the pages."""
         letters = font.characters(data.decode() for name, data in pages.items() if name.endswith(".html"))
-        key = digest(letters, Path(font.__file__).read_bytes())
-        return self.htmls.get_or_make(key, lambda: font.subset(letters))
+        return self.htmls.get_or_make(digest("math", letters), lambda: font.subset(letters))
 
     def _completed(self, files: dict[str, bytes]) -> tuple[dict[str, bytes], Followed]:
         """Return the files with all that goes beside pages, but of one font the name only."""
@@ -215,7 +223,7 @@ class Build:
         files |= assets() | {MATH: b""}
         if scripts:
             files = self._post_render(files, rendered)
-        files |= publish(project, files, self.htmls) | feeds(project, files)
+        files |= publish(project, files, self.pandoc) | feeds(project, files)
         followed = self._followed(files)
         judge(followed.problems)
         files |= followed.added

@@ -47,8 +47,8 @@ def wrap(project: Project, articles: dict[str, Article], page: Page, texts: dict
         "neighbours": _neighbours(project, articles, page),
         "about": about_text,
     }
-    site, card = _site(project, articles, page, texts), _card(project, page, article.plain_title, about_text)
-    return TEMPLATES.get_template("page.html").render(page=about, site=site, card=card).encode()
+    site = _site(project, articles, page, texts)
+    return TEMPLATES.get_template("page.html").render(page=about, site=site).encode()
 
 
 def _to(page: Page, target: str) -> str:
@@ -93,6 +93,7 @@ def _about(project: Project, articles: dict[str, Article], page: Page) -> dict[s
         )
     if "site-url" in project.website and page.path != NOT_FOUND:
         about["address"] = project.address(out(page.path))
+        about["picture"] = _picture(project, page)
     if feeds:
         about["feed"] = relative(out(feeds[0], ".xml"), page.path)
     return about
@@ -157,6 +158,8 @@ def _site(project: Project, articles: dict[str, Article], page: Page, texts: dic
         "title": title,
         "brand": home if brand else None,
         "search": website.get("search", True),
+        "open_graph": website.get("open-graph"),
+        "twitter_card": website.get("twitter-card"),
         **{side: [_item(project, articles, page, item) for item in navbar.get(side, [])] for side in ("left", "right")},
         "footer": [
             _from(page, texts[part])
@@ -178,30 +181,12 @@ def _item(project: Project, articles: dict[str, Article], page: Page, item: Any)
     return Link(text, _to(page, href) if href else "", here)
 
 
-def _card(project: Project, page: Page, title: str, about: str) -> dict[str, list[tuple[str, str]]]:
-    """Return what a page's preview on other sites shows, in Open Graph's names and in Twitter's."""
-    website, image = project.website, page.meta.get("image")
-    if "site-url" not in website or page.path == NOT_FOUND:
-        return {"properties": [], "names": []}
-    properties = [("og:title", title), ("og:description", about),
-                  ("og:type", "article" if "date" in page.meta.values else "website"),
-                  ("og:url", project.address(out(page.path))), ("og:site_name", website.get("title", ""))]  # fmt: skip
-    kind = "summary_large_image" if image else "summary"
-    names = [("twitter:card", kind), ("twitter:title", title), ("twitter:description", about)]
-    if image:
-        path = rooted(image, str(PurePosixPath(page.path).parent))
-        address = image if re.match("https?://", image) else project.address(path)
-        size = png_size(project.root / path) if (project.root / path).is_file() else None
-        width, height = map(str, size or ("", ""))
-        alt = page.meta.get("image-alt", "")
-        properties += [
-            ("og:image", address),
-            ("og:image:width", width),
-            ("og:image:height", height),
-            ("og:image:alt", alt),
-        ]
-        names += [("twitter:image", address), ("twitter:image:alt", alt)]
-    return {
-        "properties": [pair for pair in properties if pair[1]] if website.get("open-graph") else [],
-        "names": [pair for pair in names if pair[1]] if website.get("twitter-card") else [],
-    }
+def _picture(project: Project, page: Page) -> dict[str, Any]:
+    """Return what a page's preview on other sites shows as its picture."""
+    if not (image := page.meta.get("image")):
+        return {}
+    path = rooted(image, str(PurePosixPath(page.path).parent))
+    size = png_size(project.root / path) if (project.root / path).is_file() else None
+    width, height = size or ("", "")
+    address = image if re.match("https?://", image) else project.address(path)
+    return {"address": address, "width": width, "height": height, "alt": page.meta.get("image-alt", "")}

@@ -18,7 +18,7 @@ def locked(project: Project) -> Iterator[tuple[Path, Path]]:
     """Hold the project, which one render at a time may do, and clear away what a killed one left.
 
     What is returned: a folder for the new site, of this render alone, as a script that outlived a killed render may
-    still write into that one's; and one for the kernels' sockets.
+    still write into that one's; and one for the sockets and files of processes while they run.
     """
     work = project.work
     # In a place with a short name, for the path of a socket may have about a hundred bytes.
