@@ -36,7 +36,7 @@ class Statement:
     line: int
     start: int
     end: int
-    kind: str  # "says" (an argument of a function that compares it), "notation" (introduced), "math", "number" or "comparison" (typed)
+    kind: str  # "says": compared by the page; "notation": introduced; "math", "number", "comparison": typed
     text: str
 
     def __str__(self) -> str:

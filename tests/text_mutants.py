@@ -62,7 +62,7 @@ def factors(text: str) -> Iterator[str]:
     body = text[start:].lstrip()
     if is_tuple:
         yield f"(2 {text[1:]}"
-    elif is_formula(text):
+    elif is_formula(text) and body != "0":
         sign = "2 \\cdot" if body[:1].isdigit() else "2"
         yield f"{text[:start]} {sign} {body}".lstrip()
     for match in re.finditer(r"(?<![\d.^_{\w])(?<!\\,)\d+\s*(?=[A-Za-z(\\])(?!\\[,;])", text):
@@ -73,9 +73,9 @@ def signs(text: str) -> Iterator[str]:
     found = [match for match in re.finditer(r"(?<![\[({,^])[+−-]", text) if match.start()]
     for match in found:
         yield edited(text, match, "-" if match[0] == "+" else "+")
-    if not found and is_formula(text) and "," not in text.replace("\\,", "") and "\\times" not in text:
-        start = last_side(text)
-        yield f"{text[:start]} -{text[start:].lstrip()}".lstrip()
+    start, is_tuple = last_side(text), "," in text.replace("\\,", "") or "\\times" in text
+    if not found and is_formula(text) and not is_tuple and (body := text[start:].lstrip()) != "0":
+        yield f"{text[:start]} -{body}".lstrip()
 
 
 def exponents(text: str) -> Iterator[str]:
@@ -110,7 +110,8 @@ def swaps(text: str) -> Iterator[str]:
         if is_letter(match[0]) and not HIDDEN.fullmatch(match[0]):
             letters.setdefault(kind_of_letter(text, match), []).append(match)
     for one, other in itertools.chain.from_iterable(map(itertools.pairwise, letters.values())):
-        if one[0] != other[0]:
+        commute = re.fullmatch(r"(?:\s|\\,|\\cdot|\+)*", text[one.end() : other.start()]) and one[0].islower()
+        if one[0] != other[0] and not (commute and kind_of_letter(text, one) != "index"):
             first, second = (f"{match[0]} " if match[0][0] == "\\" else match[0] for match in (one, other))
             yield text[: one.start()] + second + text[one.end() : other.start()] + first + text[other.end() :]
     sizes = re.fullmatch(r"\((\w+), (\w+)\)|(\w+) \\times (\w+)", text)
