@@ -1,9 +1,9 @@
 r"""Formulas in LaTeX, as they stand in a sentence, read and evaluated on numbers.
 
 What can be read: numbers, letters with subscripts, `+ - / \cdot \times \odot`, products without a sign, powers,
-`\frac`, `\sqrt`, parentheses, `|x|`, brackets `[x > 0]`, `^\mathsf{T}`, `\mathbf{1}` (ones, as many as fit), `\sum_i`,
-functions of the page `f(x)` and their derivatives `f'(x)`, `\exp \log \sin \cos \tanh \max \min`, `e^x`, `\pi`,
-`\delta_{ij}`, `\partial L/\partial X`, `\mathrm{name}`, tuples, and chains of
+`\frac`, `\sqrt`, parentheses, `|x|`, brackets `[x > 0]`, `\langle A, B \rangle`, `^\mathsf{T}`, `\mathbf{1}` (ones,
+as many as fit), `\sum_i`, functions of the page `f(x)` and their derivatives `f'(x)`, `\exp \log \sin \cos \tanh
+\max \min`, `e^x`, `\pi`, `\delta_{ij}`, `\partial L/\partial X`, `\mathrm{name}`, tuples, and chains of
 `= \ne < > \le \ge \approx`. A line may break at `$ $`. Entries are counted from 0 and are 0 outside
 of their array. Two matrices without a sign between them are multiplied as matrices, all else entry by entry.
 """
@@ -252,16 +252,20 @@ class _Parser:
 
     def product(self) -> Evaluate:
         value = self.power()
-        while self.next and self.next not in ("+", "-", ")", "]", "}", ",", "|"[: self.bars], *RELATIONS):
+        while not self.is_end():
             sign = self.take() if self.next in ("\\cdot", "\\times", "\\odot", "*", "/") else ""
             factor = self.power()
             if sign == "/":
-                if self.next and self.next not in ("+", "-", ")", "]", "}", ",", "|"[: self.bars], *RELATIONS):
+                if not self.is_end():
                     raise self.error("put what is divided by in parentheses")
                 value = _combined(operator.truediv, value, factor)
             else:
                 value = _combined(_entrywise if sign == "\\odot" else _times, value, factor)
         return value
+
+    def is_end(self) -> bool:
+        """Return whether a product ends here."""
+        return self.next in ("", "+", "-", ")", "]", "}", ",", "\\rangle", "|"[: self.bars], *RELATIONS)
 
     def power(self) -> Evaluate:
         base = self.atom()
@@ -380,6 +384,12 @@ class _Parser:
             return values[0]
         return lambda names: tuple(value(names) for value in values)
 
+    def inner(self) -> Evaluate:
+        """Read the sum of the products of the entries of two arrays."""
+        self.at -= 1
+        left, right = self.parenthesized("\\langle", "\\rangle")
+        return lambda names: _entrywise(left(names), right(names)).sum()
+
     def braces(self) -> Evaluate:
         value = self.sum()
         self.take("}")
@@ -469,6 +479,7 @@ class _Parser:
 
 _READERS: dict[str, Callable[[_Parser], Evaluate]] = {
     "(": _Parser.brackets,
+    "\\langle": _Parser.inner,
     "{": _Parser.braces,
     "|": _Parser.absolute,
     "[": _Parser.condition,
