@@ -50,7 +50,7 @@ def derivations(pages: dict[Path, str]) -> str:
     """Return what the receipts page says of the derivations on all pages; the build ends here if one is unproved."""
     found = {path: Derivations(html).found for path, html in pages.items()}
     lacking = {path: [name for name, reference in shown if not reference] for path, shown in found.items()}
-    if wrong := [f"{path} shows {', '.join(names)}" for path, names in lacking.items() if names]:
+    if wrong := [f"{'/'.join(path.parts[-2:])} shows {', '.join(names)}" for path, names in lacking.items() if names]:
         how = "check_definition(definition, function, names of its arrays)"
         sys.exit("\n".join([*wrong, f"and nothing was compared with what it is derived from: run {how} before"]))
     references = sorted({reference for shown in found.values() for _, reference in shown}, key=str.casefold)
