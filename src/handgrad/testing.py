@@ -73,7 +73,9 @@ class Receipt:
         table = "\n".join(
             f"| {x.told} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |" for x in self.lines
         )
-        head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
+        # Where a line is long, pandoc makes the columns as wide as their dashes are long.
+        rule = "|:------------------------|:-------|------:|-------:|-------:|"
+        head = f"| Compared | Data | Cases | Largest error | Allowed |\n{rule}"
         title = f"**Checked: {self.name}**, {self.cases} comparisons"
         # A fenced div would be shown as it is in Jupyter.
         return f'<div class="receipt">\n\n{title}\n\n{head}\n{table}\n\n</div>'
