@@ -281,7 +281,7 @@ class BiasGradForgotten(LinearParts):
             accumulate(parameter, grad)
 
 
-@wrong("linear", "output by BiasNotAdded differs from torch")
+@wrong("linear", "output by BiasNotAdded differs from the reference")
 class BiasNotAdded(LinearParts):
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input) - self.bias
@@ -411,7 +411,7 @@ class OneGradientForEachRow(MSELoss):
         return super().backward(grad_output).sum(-1)
 
 
-@wrong("mse", "output by .* differs from torch")
+@wrong("mse", "output by .* differs from mse_loss")
 class SumInsteadOfMean(MSELoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return super().forward(input, target) * input.numel()

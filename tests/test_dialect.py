@@ -187,6 +187,13 @@ def test_a_page_with_a_date_says_how_long_it_takes_to_read(published: Project) -
     assert "min read" not in home.partition("quarto-listing")[0]
 
 
+def test_hidden_code_takes_no_time_to_read(project: Project) -> None:
+    hidden = cell("# " + "word " * 600, "include: false", "eval: false")
+    project.write("index.qmd", f"---\ntitle: One\ndate: 2026-01-02\n---\n\n{hidden}")
+    assert project.render().status == 0
+    assert "1 min read" in project.html("index")
+
+
 def test_a_page_asks_no_other_host_and_no_missing_file(tour: Project) -> None:
     site = tour.site()
     for name, content in site.items():

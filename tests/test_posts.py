@@ -53,7 +53,7 @@ def test_every_post_checks_something_and_shows_receipts(site: Path, post: Path) 
 
 def test_the_home_page_shows_a_derivation_and_its_receipt(site: Path) -> None:
     assert sum(receipts(site / "index.html")) > 0
-    assert '<div class="derivation">' in (site / "index.html").read_text()
+    assert '<div class="derivation" data-name="∂L/∂W" data-compared="affine">' in (site / "index.html").read_text()
 
 
 def test_the_receipts_page_shows_the_total_of_the_build(site: Path) -> None:

@@ -19,7 +19,7 @@ PLACE = '<div id="receipts"><p>later</p></div><!-- receipts -->'
 
 def receipt(name: str, *lines: tuple[str, int, float | None]) -> str:
     """A receipt as it stands in a page; each line gives the data, the number of cases and the error."""
-    shown = Receipt(name, tuple(Line("output = torch", data, cases, error, 1e-7) for data, cases, error in lines))
+    shown = Receipt(name, tuple(Line("output =", data, cases, error, 1e-7, "exp") for data, cases, error in lines))
     return str(pypandoc.convert_text(shown._repr_markdown_(), "html", "markdown"))
 
 
@@ -62,6 +62,48 @@ def test_every_receipt_is_listed_and_its_post_named_once(collect: Collect) -> No
     ]
     assert page.count('<a href="../a/index.html">') == 1
     assert "<strong>1,578 comparisons in 3 checks.</strong>" in page
+
+
+def derivation(name: str, compared: str) -> str:
+    """A derivation as it stands in a page of Quarto's, which orders attributes and escapes in its own way."""
+    return f'<div data-compared="{compared}" data-name="{name}" class="derivation">\n<div class="step"></div></div>'
+
+
+DERIVED = '<p>Y</p><div class="derivation" data-name="∂L/∂W" data-compared="linear"><div class="step">…</div></div>'
+
+
+def test_the_derivations_are_counted_and_what_they_were_compared_with_is_named(collect: Collect) -> None:
+    page = collect(a=EXP + DERIVED + derivation("∂L/∂b", "linear"), b=derivation("&#8706;Y/&#8706;X", "a&lt;b"))
+    text = re.sub("<.*?>", "", page)
+    assert "each of the 3 derivations shown was compared as well" in text
+    assert "these functions, 2 in all: a&lt;b, linear." in text
+    assert "derivations" not in re.sub("<.*?>", "", page.partition("<table")[2])
+
+
+def test_where_no_derivation_is_shown_none_is_told_of(collect: Collect) -> None:
+    assert "derivation" not in collect(a=EXP + "<pre>&lt;div class=&quot;derivation&quot;&gt;</pre>")
+
+
+@pytest.mark.parametrize(
+    ("html", "names"),
+    [
+        (DERIVED.replace('"linear"', '""'), "∂L/∂W"),
+        (DERIVED.replace(' data-compared="linear"', ""), "∂L/∂W"),
+        (DERIVED + derivation("∂L/∂b", "") + derivation("&part;Y/&#8706;X", ""), "∂L/∂b, ∂Y/∂X"),
+        (DERIVED.replace("linear", "").replace('"derivation"', '"derivation folded"'), "∂L/∂W"),
+        ('<div class="derivation">', "a derivation"),
+    ],
+)
+def test_a_derivation_whose_definition_was_compared_with_nothing_is_refused(
+    collect: Collect, html: str, names: str
+) -> None:
+    with pytest.raises(ValueError, match=f"b/index.html shows {names}\n(.|\n)*run check_definition"):
+        collect(a=EXP + DERIVED, b=EXP + html)
+
+
+def test_one_on_a_page_that_is_rendered_alone_is_refused_too(collect: Collect) -> None:
+    with pytest.raises(ValueError, match=r"b/index\.html shows ∂L/∂b\n"):
+        collect(b=derivation("∂L/∂b", ""), place="")
 
 
 def test_a_second_run_finds_the_place_again(collect: Collect, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from handgrad.symbolic.calculus import Definition, array, in_order, size
 from handgrad.symbolic.derivation import jacobian, vjp, whole_numbers
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
-from handgrad.testing import TOLERANCE, CheckError, Line, Receipt, added_up, show
+from handgrad.testing import TOLERANCE, CheckError, Line, Receipt, added_up, name_of, show
 
 
 def check_definition(
@@ -46,7 +46,7 @@ class _Check:
         given: Mapping[str, Any],
     ) -> None:
         self.definition, self.arrays, self.positive, self.given = definition, arrays, positive, given
-        self.function, self.referee = reference, getattr(reference, "__name__", type(reference).__name__)
+        self.function, self.referee = reference, name_of(reference)
         self.parts, self.generator = made_of(definition), torch.Generator().manual_seed(0)
         if sorted(arrays) != sorted(self.parts):
             raise ValueError(

@@ -29,18 +29,28 @@ class CheckError(AssertionError):
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of comparison: how many were made, the largest difference (None if not told), the largest allowed."""
+    """One kind of comparison: how many were made, the largest difference (None if not told), the largest allowed.
+
+    What was compared with what say `compared` and then `reference`, the name of the function or functions.
+    """
 
     compared: str
     data: str
     cases: int
     error: float | None
     allowed: float
+    reference: str = ""
 
     def __add__(self, other: "Line") -> "Line":
         errors = [line.error for line in (self, other) if line.error is not None]
-        allowed = max(self.allowed, other.allowed)
-        return Line(self.compared, self.data, self.cases + other.cases, max(errors, default=None), allowed)
+        error, allowed = max(errors, default=None), max(self.allowed, other.allowed)
+        names = dict.fromkeys(f"{self.reference}, {other.reference}".split(", "))
+        return Line(self.compared, self.data, self.cases + other.cases, error, allowed, ", ".join(names))
+
+    @property
+    def told(self) -> str:
+        """What was compared, as it is shown: "gradients = autograd of relu"."""
+        return f"{self.compared} {self.reference}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,11 @@ class Receipt:
 
     def _repr_markdown_(self) -> str:
         table = "\n".join(
-            f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |"
-            for x in self.lines
+            f"| {x.told} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |" for x in self.lines
         )
-        head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
+        # Where a line is long, pandoc makes the columns as wide as their dashes are long.
+        rule = "|:------------------------|:-------|------:|-------:|-------:|"
+        head = f"| Compared | Data | Cases | Largest error | Allowed |\n{rule}"
         title = f"**Checked: {self.name}**, {self.cases} comparisons"
         # A fenced div would be shown as it is in Jupyter.
         return f'<div class="receipt">\n\n{title}\n\n{head}\n{table}\n\n</div>'
@@ -149,7 +160,7 @@ class _Check:
         arrays: Sequence[str],
     ) -> None:
         self.layer, self.reference, self.formulas, self.arrays = layer, reference, formulas, arrays
-        self.name = type(layer).__name__
+        self.name, self.referee = type(layer).__name__, name_of(reference)
         self.parameters = list(layer.parameters())
         attributes = {id(value): name for name, value in vars(layer).items()}
         self.names = ["input", *(attributes.get(id(p), f"parameter {i}") for i, p in enumerate(self.parameters))]
@@ -181,7 +192,7 @@ class _Check:
         copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
-        self.compare("output", "torch", output, expected.detach(), numbers)
+        self.compare("output", self.referee, output, expected.detach(), numbers)
         earlier = [torch.zeros_like(inputs[0]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
         for parameter, grad in zip(parameters, earlier[1:], strict=True):
             parameter.grad = grad.clone()
@@ -305,7 +316,15 @@ class _Check:
         subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
         dtype = str(numbers.dtype).removeprefix("torch.")
         data = dtype if not numbers.integers else f"integers, {dtype}" if numbers.tolerance else "integers"
-        self.lines.append(Line(f"{subject} = {referee}", data, 1, float(difference), numbers.tolerance))
+        method, *within = referee.split(", ")
+        compared = f"{subject} =" if what == "output" else f"{', '.join([subject, *within])} = {method} of"
+        self.lines.append(Line(compared, data, 1, float(difference), numbers.tolerance, self.referee))
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return the name of a function, as a receipt tells it."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return name if name.isidentifier() else "the reference"
 
 
 def added_up(lines: Iterable[Line]) -> tuple[Line, ...]:

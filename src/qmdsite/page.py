@@ -67,9 +67,9 @@ class Page:
 
     @property
     def words(self) -> int:
-        """How many words the page has, code counted as text."""
+        """How many words the page has, code counted as text and hidden code not at all."""
         texts = (part.code if isinstance(part, Cell) else "\n".join(line.text for line in part)
-                 for part in self.parts)  # fmt: skip
+                 for part in self.parts if not isinstance(part, Cell) or part.options.get("include", True))  # fmt: skip
         return sum(len(text.split()) for text in texts)
 
 

@@ -1,0 +1,157 @@
+"""What docstrings and the README say in formulas and numbers is what is derived and run."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cases import CASES, Case, n, q
+from torch import Tensor
+
+from handgrad import StatementError, says, symbolic
+from handgrad.formula import FormulaError
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "src" / "handgrad"
+BACKTICKS = re.compile(r"`[^`]*`")
+EQUALS = re.compile(r"(?<=\S) = (?=\S)")
+# The name of what is told; then its formula, or several in a chain, up to where the words go on.
+FORMULA = re.compile(r"(?<!\S)(?P<name>\S+) = (?P<formula>.+?)(?=[.,]?(?:\n|$| {2,})|\. |, (?!else\b)[a-z])")
+# What a docstring says otherwise: it gives a name, states a condition, or says in words what a test of its own proves.
+IN_WORDS = {
+    "G = dL/dY",
+    "X = 0",
+    "Y = fₖ(… f₂(f₁(X)))",
+    "dL/dX = (… backward₁ ∘ … ∘ backwardₖ)(dL/dY)",
+    "G = dL/d(output)",
+    "name[indices] = value",
+    "name[indices] = value for all indices in their ranges",
+    '"gradients = autograd of relu"',
+}
+# How words and signs of a docstring are written in LaTeX, in this order.
+NOTATION = {
+    r"^(\w+) where (.+), else 0$": r"\1 ⊙ [\2]",
+    r"Σ (\([^()]*\)²?)": r"\\mathrm{total}(\1)",  # over all entries
+    r"Σₙ (\w)ₙ": r"\1^\\mathsf{T} \\mathbf{1}",  # over the rows
+    r"\b(exp|max)\(": r"\\\1(",
+}
+NAMES = {case.layer.__name__: case for case in CASES.values()} | {"handgrad.symbolic": CASES["linear"]}
+
+
+def docstrings() -> dict[str, str]:
+    """The docstrings of the package by the names of classes and functions, those of modules by their own."""
+    found = {}
+    for path in SOURCES.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node)):
+                found[module if isinstance(node, ast.Module) else node.name] = text
+    return found
+
+
+def prose(docstring: str) -> str:
+    """Return a docstring without code: what stands in backticks, and lines that have a call with a string."""
+    return "\n".join(line for line in BACKTICKS.sub("", docstring).splitlines() if '("' not in line)
+
+
+def total(values: Tensor) -> Tensor:
+    return values.sum()
+
+
+def read(formula: str, entrywise: bool) -> str:
+    """Return a formula of a docstring in LaTeX."""
+    for words, latex in NOTATION.items():
+        formula = re.sub(words, latex, formula)
+    # A product of letters and functions is one of entries, where that is said.
+    return re.sub(r"(?<=[\w)]) (?=[\\\w(])", " ⊙ ", formula) if entrywise else formula
+
+
+def what_is_false(name: str, docstring: str) -> list[str]:
+    """Return the formulas of a docstring that are not what is derived from the definition of its layer."""
+    case, wrong = NAMES.get(name), []
+    for found in FORMULA.finditer(prose(docstring)):
+        if found[0] in IN_WORDS:
+            continue
+        try:
+            compare(case, found["name"], read(found["formula"], "entrywise" in docstring))
+        except (StatementError, FormulaError, LookupError) as error:
+            wrong.append(f"{name}: {found[0]}: {error}")
+    return wrong
+
+
+def compare(case: Case | None, name: str, formula: str) -> None:
+    if case is None:
+        raise LookupError("there is no case in tests/cases.py to compare it with: add one, or say it in words")
+    known = {f"dL/d{array}": derivation for array, derivation in case.derivations.items()}
+    says(formula, (known | {case.definition.name: case.definition})[name], N=n * q, total=total)
+
+
+DOCSTRINGS = docstrings()
+
+
+def test_formulas_of_docstrings_are_those_that_are_derived() -> None:
+    told = {name for name, text in DOCSTRINGS.items() if FORMULA.search(prose(text))}
+    assert told >= NAMES.keys()
+    assert [false for name in told for false in what_is_false(name, DOCSTRINGS[name])] == []
+
+
+def test_every_sign_of_equality_in_a_docstring_is_that_of_a_formula() -> None:
+    rest = {name: EQUALS.search(FORMULA.sub("", prose(text))) for name, text in DOCSTRINGS.items()}
+    assert {name for name, found in rest.items() if found} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("Linear", "X W + b", "X Wᵀ + b"),
+        ("Linear", "X W + b", "X W − b"),
+        ("Linear", "G Wᵀ", "G W"),
+        ("Linear", "Xᵀ G", "Gᵀ X"),
+        ("Linear", "Xᵀ G", "Xᵀ G / N"),
+        ("Linear", "Σₙ Gₙ", "2 Σₙ Gₙ"),
+        ("Linear", "Σₙ Gₙ", "Σ (G)"),
+        ("Linear", "dL/dW", "dL/dX"),
+        ("Linear", "Σₙ Gₙ.", "Σₙ Gₙ,   dL/dc = G."),
+        ("ReLU", "max(X, 0)", "max(X, 1)"),
+        ("ReLU", "where X > 0", "where X < 0"),
+        ("ReLU", "= G where", "= X where"),
+        ("Exp", "= exp(X)", "= exp(2X)"),
+        ("Exp", "G exp(X) =", "exp(X) ="),
+        ("Exp", "= G Y", "= G X"),
+        ("MSELoss", "L = Σ (X − T)² / N", "L = Σ (X − T)²"),
+        ("MSELoss", "2 (X − T) / N", "(X − T) / N"),
+        ("MSELoss", "2 (X − T) / N", "2 (T − X) / N"),
+        ("MSELoss", "2 (X − T) / N", "2 (X − T)"),
+        ("handgrad.symbolic", "Xᵀ G", "X Gᵀ"),
+        ("check_layer", "Check", "dL/dX = 2 X. Check"),
+    ],
+)
+def test_a_wrong_formula_is_found(name: str, right: str, wrong: str) -> None:
+    assert right in DOCSTRINGS[name]
+    assert what_is_false(name, DOCSTRINGS[name].replace(right, wrong, 1))
+
+
+def test_the_package_of_derivations_shows_code_that_does_what_its_comments_say() -> None:
+    *_, steps, compiled = re.findall(r"^    (.*)", DOCSTRINGS["handgrad.symbolic"], re.M)
+    scope = vars(symbolic).copy()
+    exec("\n".join(re.findall(r"^    (.* = .*\))$", DOCSTRINGS["handgrad.symbolic"], re.M)), scope)
+    code, _, comment = compiled.partition("#")
+    assert comment.strip() in eval(code, scope).source
+    assert eval(steps, scope).steps[-1].latex.endswith(r"X^{\mathsf{T}} G")
+
+
+def test_the_picture_of_the_readme_is_described_as_the_home_page_is() -> None:
+    cells = re.findall(r"^```\{python\}\n(.*?)^```", (ROOT / "index.qmd").read_text(encoding="utf-8"), re.M | re.S)
+    *before, check = cells
+    scope: dict[str, Any] = {}
+    exec("\n".join(before), scope)
+    body = ast.parse(check)
+    assert isinstance(body.body[-1], ast.Expr)
+    last = ast.Expression(body.body.pop().value)
+    exec(compile(body, "index.qmd", "exec"), scope)
+    receipt = eval(compile(last, "index.qmd", "eval"), scope)
+    (described,) = re.findall(r"^!\[(.*?)\]", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)]
+    assert scope["gradient"].steps[-1].latex.endswith(r"= X^{\mathsf{T}} G")
+    assert "X transposed times G" in " ".join(described.split())
