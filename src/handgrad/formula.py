@@ -4,8 +4,9 @@ What can be read: numbers, letters with subscripts, `+ - / \cdot \times \odot`, 
 `\frac`, `\sqrt`, parentheses, `|x|`, brackets `[x > 0]`, `\langle A, B \rangle`, `^\mathsf{T}`, `\mathbf{1}` (ones,
 as many as fit), `\sum_i`, functions of the page `f(x)` and their derivatives `f'(x)`, `\exp \log \sin \cos \tanh
 \max \min`, `e^x`, `\pi`, `\delta_{ij}`, `\partial L/\partial X`, `\mathrm{name}`, tuples, and chains of
-`= \ne < > \le \ge \approx`. A line may break at `$ $`. Entries are counted from 0 and are 0 outside
-of their array. Two matrices without a sign between them are multiplied as matrices, all else entry by entry.
+`= \ne < > \le \ge \approx`. A line may break at `$ $`. Entries are counted from 0 and are 0 outside of their array. A
+typed number with decimals or a power of ten stands for what rounds to it. Two matrices without a sign between them are
+multiplied as matrices, all else entry by entry.
 """
 
 import math
@@ -30,6 +31,8 @@ SYNONYMS = {
     "∂": "\\partial ", "δ": "\\delta ", "\\dots": "…", "\\mid": ",",
 }  # fmt: skip
 TOKEN = re.compile(r"\\mathrm\{\w+\}|\\[a-zA-Z]+|\d+(?:\.\d+)?|\S")
+# A number in figures: its decimals, and its power of ten.
+LITERAL = re.compile(r"-?\d+(?:\.(\d+))?(?:\\cdot10\^\{?(-?\d+)\}?)?")
 FUNCTIONS = {f"\\{name}": getattr(torch, name) for name in ("exp", "log", "sin", "cos", "tanh")}
 
 
@@ -54,11 +57,14 @@ class Names(Protocol):
         """Return the values of a derivative, or raise FormulaError."""
 
 
-def _close(left: Any, right: Any) -> bool:
-    return bool(torch.all(torch.isclose(left, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)))
+def _close(left: Tensor, right: Tensor) -> bool:
+    """Return whether two are equal up to rounding: of their largest number, or, where one is 0, of 1."""
+    largest = [side.abs().max().item() if side.numel() else 0.0 for side in (left, right)]
+    allowed = TOLERANCE * (min(largest) or 1.0)
+    return bool(torch.isclose(left, right, rtol=TOLERANCE, atol=allowed, equal_nan=True).all())
 
 
-def _less(left: Any, right: Any) -> bool:
+def _less(left: Tensor, right: Tensor) -> bool:
     """Return whether one is less than the other by more than what rounding does to equal numbers."""
     return bool((left < right).all()) and not bool(torch.isclose(left, right, rtol=TOLERANCE, atol=0).any())
 
@@ -109,9 +115,10 @@ def _holds(relation: str, left: Any, right: Any, *texts: str) -> bool:
     left, right = _tensor(left), _tensor(right)
     if left.ndim and right.ndim and left.shape != right.shape:
         return relation == "\\ne"
-    decimals = [len(text.partition(".")[2]) for text in texts if re.fullmatch(r"-?\d+\.\d+", text)]
-    if relation == "=" and decimals:
-        return bool(((left - right).abs() <= 0.5 * 10.0 ** -max(decimals) + TOLERANCE).all())
+    typed = [match for match in map(LITERAL.fullmatch, texts) if match and (match[1] or match[2])]
+    if typed and relation in ("=", "\\approx"):
+        last_digit = min(10.0 ** (int(match[2] or 0) - len(match[1] or "")) for match in typed)
+        return bool(((left - right).abs() <= 0.5 * last_digit * (1 + TOLERANCE)).all())
     return RELATIONS[relation](left, right)
 
 
