@@ -10,8 +10,7 @@ from sympy import Expr, Idx, Indexed, IndexedBase, Symbol
 
 from handgrad.symbolic.calculus import (
     Definition,
-    Iverson,
-    Sum,
+    almost_everywhere,
     array,
     contract,
     define,
@@ -22,8 +21,10 @@ from handgrad.symbolic.calculus import (
     label_of,
     rename,
     require_fitting,
+    require_part,
     size,
 )
+from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -79,7 +80,7 @@ class Derivation:
             by_formula, wrt, written = (_write_out(rename(v, at), numbers) for v in (result, self.entry, total))
             entries = written.atoms(Indexed) | {wrt}
             scalars = {entry: sympy.Dummy(str(entry), **_kind(entry)) for entry in entries}
-            by_calculus = written.xreplace(scalars).diff(scalars[wrt])
+            by_calculus = almost_everywhere(written.xreplace(scalars).diff(scalars[wrt]))
             difference = (by_calculus - by_formula.xreplace(scalars)).rewrite(Iverson, sympy.Piecewise)
             if sympy.simplify(sympy.piecewise_fold(difference)) != 0:
                 raise AssertionError(f"derivative with respect to {wrt}: {by_formula} is not {by_calculus}")
@@ -108,7 +109,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
-    upstream = grad_output[output.indices] if output.indices and grad_output is not None else grad_output
+    upstream = None if grad_output is None else _upstream(output, grad_output)
     if upstream is not None and differentiate(upstream, entry) != 0:
         raise ValueError(
             f"the grad_output of {output.name} is held fixed, so it cannot be made of {label_of(entry).name} too"
@@ -128,6 +129,19 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     return replace(derivation, steps=(*derivation.steps, last))
 
 
+def _upstream(output: Definition, grad_output: Any) -> Expr:
+    """Return the entry of G at the output's indices, or a number's G."""
+    if not output.indices:
+        require_formula("grad_output", value := sympified(grad_output))
+        return value
+    if not isinstance(grad_output, (IndexedBase, Definition)):
+        raise TypeError(f"the grad_output of {output.name} is an array of its shape, and {grad_output!r} is none")
+    entry = grad_output[output.indices]
+    require_formula("grad_output", entry)
+    require_fitting(entry)
+    return entry
+
+
 def jacobian(output: Definition, wrt: Any) -> Derivation:
     """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
     entry = _entry(output, wrt)
@@ -137,22 +151,32 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
 
 def _entry(output: Definition, wrt: Any) -> Expr:
     """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
-    if isinstance(wrt, Symbol) and wrt.is_real:
-        return wrt
+    if not isinstance(output, Definition):
+        raise TypeError(f"what is differentiated is a definition, made with define, and {output!r} is none")
+    wrt = wrt.base if isinstance(wrt, Definition) else wrt
+    is_number = isinstance(wrt, Symbol) and wrt.is_real
+    if not is_number and not isinstance(wrt, (IndexedBase, Indexed)):
+        raise TypeError(
+            f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
+            "it cannot be differentiated with respect to"
+        )
+    require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
     if isinstance(wrt, IndexedBase):
         values = [part for step in in_order(output) for part in (step.entry, step.value)]
         used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
-    if not isinstance(wrt, Indexed):
-        raise TypeError(
-            f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
-            "it cannot be differentiated with respect to"
-        )
-    require_fitting(wrt)
-    if clash := [index for index in wrt.indices if index in output.indices or wrt.indices.count(index) > 1]:
-        raise ValueError(f"{wrt}: index {clash[0]} has a meaning already; give the entry letters of its own")
+    if not is_number:
+        _require_letters(output, wrt)
     return wrt
+
+
+def _require_letters(output: Definition, entry: Indexed) -> None:
+    require_fitting(entry)
+    if computed := [index for index in entry.indices if not isinstance(index, Idx)]:
+        raise ValueError(f"{entry}: {computed[0]} is not a letter; differentiate with respect to X[r, s], or to X")
+    if clash := [index for index in entry.indices if index in output.indices or entry.indices.count(index) > 1]:
+        raise ValueError(f"{entry}: index {clash[0]} has a meaning already; give the entry letters of its own")
 
 
 def _derive(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, Iverson, Sum, Term, canonical, free_indices, rename, size, terms
+from handgrad.symbolic.calculus import Definition, Term, canonical, free_indices, rename, size, terms
+from handgrad.symbolic.formulas import Iverson, Sum
 from handgrad.symbolic.notation import entrywise, joined, latex, scaled
 
 

@@ -7,7 +7,7 @@ from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Symbol
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from handgrad.symbolic.calculus import Iverson, Name, Sum
+from handgrad.symbolic.formulas import Iverson, Name, Sum
 
 
 @dataclass(frozen=True)
