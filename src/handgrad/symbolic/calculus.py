@@ -410,7 +410,7 @@ def _fresh(index: Idx) -> Idx:
 
 def _as_product(value: Expr) -> Expr:
     """Write cases as sums of products with brackets, and factor out what a sum's terms share."""
-    cases = almost_everywhere(value).replace(lambda part: isinstance(part, Piecewise), _with_brackets)
+    cases = almost_everywhere(value).replace(lambda part: isinstance(part, Piecewise), with_brackets)
     return sympy.factor_terms(cases)
 
 
@@ -419,7 +419,8 @@ def almost_everywhere(value: Expr) -> Expr:
     return value.replace(lambda part: isinstance(part, DiracDelta), lambda _: sympy.S.Zero)
 
 
-def _with_brackets(cases: Piecewise) -> Expr:
+def with_brackets(cases: Piecewise) -> Expr:
+    """Write cases as a sum of products with brackets."""
     terms, others = [], sympy.true
     for branch, condition in cases.args:
         terms.append(branch * Iverson(sympy.And(others, condition)))

@@ -25,6 +25,7 @@ from handgrad.symbolic.calculus import (
     size,
 )
 from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
+from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -47,6 +48,8 @@ class Derivation:
     name: str
     steps: tuple[DerivationStep, ...]
     result: Definition
+    where: str = ""
+    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if for all."""
 
     def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
         """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`.
@@ -56,9 +59,14 @@ class Derivation:
         return compile_torch(self.result, **functions)
 
     def show(self, label: str | None = None, skip: int = 0) -> Markdown:
-        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given."""
+        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given.
+
+        Below it stands where the result holds, if there are kinks or jumps where it does not.
+        """
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
+        if self.where:
+            shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
         body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
         return Markdown(f'<div class="derivation">\n\n{body}\n\n</div>')
 
@@ -191,7 +199,8 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(total, entry, name, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
+    result = define(f"d{label_of(entry).name}", value, *indices)
+    return Derivation(total, entry, name, tuple(steps), result, exceptions(output, entry, value))
 
 
 def _whole_numbers(value: Expr) -> set[Symbol]:
