@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain, count, pairwise
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from handgrad.symbolic.calculus import (
 )
 from handgrad.symbolic.formulas import FUNCTIONS, Iverson, Name, Sum, TensorSymbol
 from handgrad.symbolic.notation import reading_order
+from handgrad.symbolic.stable import CODE, Largest, stabilized
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,14 +130,17 @@ def _require_inside(name: str, places: "Tensor", extent: int) -> None:
 def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> TorchFunction:
     """Return the definition as a function of the arrays, and of the numbers that no array's shape tells, in its value.
 
-    Definitions that the value uses become assignments. `functions` are torch's versions, by name, of functions of the
-    user's own. ValueError on a function that has none, and if two things have one name.
+    Definitions that the value uses become assignments, but sums of exponentials that something is divided by, or whose
+    logarithm is taken: those are computed relative to the largest exponent, as torch's softmax and logsumexp are, and
+    1 / (1 + exp(-z)) is torch.sigmoid(z). So formulas of such parts are finite where what they stand for is; of
+    others that overflow, such as exp(z) - exp(z), they are not. `functions` are torch's versions, by name, of functions
+    of the user's own. ValueError on a function that has none, and if two things have one name.
     """
     import torch
 
     if not isinstance(definition, Definition):
         raise TypeError(f"what is compiled is a definition, made with define, and {definition!r} is none")
-    steps = in_order(definition)
+    steps = stabilized(in_order(definition))
     bases, numbers = _given(steps)
     _require_distinct_names(bases, numbers, functions)
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
@@ -143,7 +148,7 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     whole = frozenset(base.label.name for base in bases if base.label.is_integer)
     symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
     taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
-    known = {name: code.torch for name, code in FUNCTIONS.items()} | {name: name for name in functions}
+    known = {name: code.torch for name, code in FUNCTIONS.items()} | CODE | {name: name for name in functions}
     coder = _Coder([*arrays], whole, taken, known)
     *codes, value = [coder.definition(step) for step in steps]
     assigned = [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes, strict=True)]
@@ -239,7 +244,7 @@ class _Coder:
             tensors[part] = self.part(part, order, axes)
         printed = value.xreplace(tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
-        if unknown := used - {*self.functions, "Iverson", "Piecewise"}:
+        if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise"}:
             raise ValueError(f"{value}: there is no torch code for {min(unknown)}; give compile torch's version of it")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
         return printed, axes
@@ -260,6 +265,8 @@ class _Coder:
         """Return a sum, an entry, a delta, an index or a defined number as a symbol, times the numbers in it."""
         if isinstance(part, Name):
             return TensorSymbol(self.names[part])
+        if isinstance(part, Largest):
+            return self.largest(part, order, axes)
         return self.sum(part, order, axes) if isinstance(part, Sum) else self.product([part], order, axes)
 
     def sum(self, part: Sum, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
@@ -270,6 +277,16 @@ class _Coder:
             return Add(*(self.part(Sum(term, *summed), order, axes) for term in terms))
         repeats = [size(index) for index in summed if index not in free_indices(part.function)]
         return Mul(*repeats, self.product(factors, order, axes))
+
+    def largest(self, part: Largest, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
+        """Return the largest of what a sum would sum, as a symbol."""
+        summed = tuple(index for index, *_ in part.limits)
+        code, own = self.expression(part.function, order + summed)
+        places = [place for place, index in enumerate(own) if index in summed]
+        where = places[0] if len(places) == 1 else tuple(places)
+        code = code if code.isidentifier() else f"({code})"
+        kept = tuple(index for index in own if index not in summed)
+        return TensorSymbol(_aligned(f"{code}.amax({where})", kept, axes))
 
     def product(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a product, summed over all indices not in `order`, as a symbol times numbers."""
@@ -458,6 +475,12 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
 
     def _print_Iverson(self, value: Expr) -> str:
         return self.choice(value.args[0], sympy.S.One, sympy.S.Zero)
+
+    def _print_Larger(self, value: Expr) -> str:
+        numbers = [part for part in value.args if _is_number(part)]
+        tensors = [self._print(part) for part in value.args if part not in numbers]
+        code = reduce(lambda one, other: f"torch.maximum({one}, {other})", tensors)
+        return f"({code}).clamp(min={self._print(numbers[0])})" if numbers else code
 
     def _print_Piecewise(self, value: Expr) -> str:
         (branch, condition), *others = value.args
