@@ -125,7 +125,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     if grad_output is None:
         of, total, rules = output.name, output.value, []
     else:
-        summed = ", ".join(index.label.name for index in output.indices)
+        summed = ", ".join(map(latex, output.indices))
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]

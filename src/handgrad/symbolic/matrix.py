@@ -8,7 +8,7 @@ from sympy.logic.boolalg import Boolean
 
 from handgrad.symbolic.calculus import Definition, Term, canonical, free_indices, rename, size, terms
 from handgrad.symbolic.formulas import Iverson, Sum
-from handgrad.symbolic.notation import entrywise, joined, latex, scaled
+from handgrad.symbolic.notation import apart, entrywise, joined, latex, scaled
 
 
 def matrix_form(definition: Definition) -> str | None:
@@ -77,7 +77,7 @@ class _Reading:
 
     @property
     def latex(self) -> str:
-        product = " ".join(block.latex for block in self.chain)
+        product = apart(" ".join(block.latex for block in self.chain))
         return f"\\operatorname{{tr}}\\left({product}\\right)" if self.trace else product
 
     def entry(self, row: Idx | None, column: Idx | None) -> Expr:
