@@ -32,16 +32,13 @@ FORMULAS: list[tuple[Expr, str]] = [
     (-Sum(a, i), r"- \sum_{i} x_{i}"),
     (Sum(a - b, i), r"\sum_{i} \left(x_{i} - y_{i}\right)"),
     (exp(-(a**2) / 2), r"e^{- \frac{1}{2} x_{i}^{2}}"),
-    (
-        Piecewise((-a, a < 0), (0, True)),
-        r"\begin{cases} - x_{i} & \text{for}\: x_{i} < 0 \\0 & \text{otherwise} \end{cases}",
-    ),
+    (2 * Iverson(-a > 0), "2 [- x_{i} > 0]"),
     # Words
     (eps * a, r"\mathrm{eps} \, x_{i}"),
     (2 * eps * bias[k], r"2 \, \mathrm{eps} \, \mathrm{bias}_{k}"),
     (X[i, j] * weight[j, out], r"X_{ij} \, \mathrm{weight}_{j, \mathrm{out}}"),
     (rows * a, r"\mathrm{rows} \, x_{i}"),
-    (eps + a, r"x_{i} + \mathrm{eps}"),
+    (eps + a, r"\mathrm{eps} + x_{i}"),
     (loss**2, r"\mathrm{loss}^{2}"),
     (loss**2 * a, r"\mathrm{loss}^{2} \, x_{i}"),
     (a * Iverson(eps > bias[k]), r"x_{i} [\mathrm{eps} > \mathrm{bias}_{k}]"),
@@ -89,7 +86,5 @@ def test_matrix_forms_are_too(value: Expr, places: tuple[Idx, ...], form: str) -
 
 def test_a_derivation_writes_words_upright_in_all_its_steps() -> None:
     steps = vjp(define("Y", Sum(X[i, j] * weight[j, out], j), i, out), weight).steps
-    assert steps[1].latex.startswith(
-        r"\frac{\partial L}{\partial \mathrm{weight}_{rs}} = \sum_{i, \mathrm{out}} G_{i, "
-    )
+    assert steps[1].latex.partition(" = ")[2].startswith(r"\sum_{i, \mathrm{out}} G_{i, \mathrm{out}}")
     assert steps[-1].latex == r"\frac{\partial L}{\partial \mathrm{weight}} = X^{\mathsf{T}} G"

@@ -137,3 +137,46 @@ def test_a_largest_that_is_the_same_is_computed_once() -> None:
     assert compiled.source.count("amax") == 1
     given = torch.tensor([[1000.0, 1000.0]])
     torch.testing.assert_close(compiled(Z=given), torch.full((1, 2), 0.5 - math.log(2)))
+
+
+u = array("u")
+POWERS: dict[str, tuple[Definition, Any, Callable[..., Tensor], list[float]]] = {
+    "a power by its base": (define("Y", a**u, i), x, lambda x, u: x**u, [0, 1, 2, 3, 0.5]),
+    "a power by its exponent": (define("Y", a**u, i), u, lambda x, u: x**u, [1, 2, 3, 0.5]),
+    "entries as exponents": (define("Y", a ** y[i], i), x, lambda x, y: x**y, [1]),
+    "a polynomial": (define("L", Sum(a * u**i, i)), u, lambda x, u: (x * u ** torch.arange(len(x))).sum(), [0, 1, -2]),
+    "a polynomial by its coefficients": (
+        define("L", Sum(a * u**i, i)),
+        x,
+        lambda x, u: (x * u ** torch.arange(len(x))).sum(),
+        [0, 1, -2],
+    ),
+    "a number to a power": (define("Y", 2**a, i), x, lambda x: 2**x, [1]),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_powers_are_right_at_0(name: str) -> None:
+    definition, wrt, by_torch, exponents = POWERS[name]
+    forward, gradient = compile_torch(definition), vjp(definition, wrt).compile()
+    for exponent in exponents:
+        numbers = {
+            "x": torch.tensor([0.0, 0.5, 2.0]).double(),
+            "y": torch.tensor([1.0, 2.0, 0.0]).double(),
+            "u": torch.tensor(exponent).double(),
+        }
+        inputs = {key: numbers[key].clone().requires_grad_() for key in forward.arrays}
+        expected = by_torch(**inputs)
+        torch.testing.assert_close(forward(**{key: numbers[key] for key in forward.arrays}), expected)
+        grad_output = torch.ones_like(expected)
+        (reference,) = torch.autograd.grad(expected, inputs[wrt.name], grad_output)
+        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3}
+        given = {key: available[key] for key in [*gradient.arrays, *gradient.sizes]}
+        torch.testing.assert_close(gradient(**given), reference)
+
+
+def test_0_times_its_logarithm_is_0() -> None:
+    entropy = define("Y", a * log(a), i)
+    at = torch.tensor([0.0, 1.0])
+    assert compile_torch(entropy)(x=at).tolist() == [0, 0]
+    assert vjp(entropy, x).compile()(x=at, G=torch.ones(2)).tolist() == [-math.inf, 1]

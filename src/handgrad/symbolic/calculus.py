@@ -411,7 +411,16 @@ def _fresh(index: Idx) -> Idx:
 def _as_product(value: Expr) -> Expr:
     """Write cases as sums of products with brackets, and factor out what a sum's terms share."""
     cases = almost_everywhere(value).replace(lambda part: isinstance(part, Piecewise), with_brackets)
-    return sympy.factor_terms(cases)
+    return sympy.factor_terms(cases).replace(lambda part: isinstance(part, Mul), _with_joined_powers)
+
+
+def _with_joined_powers(product: Expr) -> Expr:
+    """Write x^t / x, as sympy differentiates, as x^(t − 1): it is defined where x is 0."""
+    powers = [factor.as_base_exp() for factor in product.args if not isinstance(factor, sympy.exp)]
+    bases = {base for base, power in powers if not power.is_number}
+    whole = {base: Add(*(power for other, power in powers if other == base)) for base in bases}
+    rest = (factor for factor in product.args if isinstance(factor, sympy.exp) or factor.as_base_exp()[0] not in bases)
+    return Mul(*rest, *(base**power for base, power in whole.items())) if bases else product
 
 
 def almost_everywhere(value: Expr) -> Expr:

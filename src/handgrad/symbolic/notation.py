@@ -49,9 +49,7 @@ def named(name: str) -> str:
     first, *below = name.rstrip("'").split("_")
     letters = first.rstrip("0123456789")
     below = [part for part in (first[len(letters) :], *below) if part]
-    accent = next(
-        (accent for accent in _ACCENTS if letters.endswith(accent) and _is_letter(letters[: -len(accent)])), ""
-    )
+    accent = next((end for end in _ACCENTS if letters.endswith(end) and _is_letter(letters.removesuffix(end))), "")
     letter = _letter(letters.removesuffix(accent))
     subscript = ", ".join(part if part.isdecimal() else _letter(part) for part in below)
     accented = f"\\{accent}{{{letter}}}" if accent else letter

@@ -54,7 +54,7 @@ def stabilized(steps: Sequence[Definition]) -> list[Definition]:
     rewriter = _Rewriter()
     found: list[Definition] = []
     for step in steps:
-        value = rewriter.value(step.value)
+        value = rewriter.value(step.value.replace(lambda part: isinstance(part, Mul), _where_defined))
         found += [*rewriter.new, replace(step, value=value)]
         rewriter.new.clear()
     used, kept = {found[-1].base}, []
@@ -63,6 +63,26 @@ def stabilized(steps: Sequence[Definition]) -> list[Definition]:
             kept.append(step)
             used |= {name.definition.base for name in step.value.atoms(Name)}
     return kept[::-1]
+
+
+def _where_defined(product: Expr) -> Expr:
+    """Give products a bracket that leaves out where one factor is 0 and another infinite, and the product is 0.
+
+    These are t x^(t − 1), a derivative of x^t, where t and x are 0, and x log(x) where x is 0.
+    """
+    powers = [factor.as_base_exp() for factor in product.args if not isinstance(factor, exp)]
+    vanishing = {
+        factor
+        for _, power in powers
+        for factor in product.args
+        if not power.is_number and (factor - power).is_Integer and factor - power > 0
+    }
+    vanishing |= {
+        base**power
+        for base, power in powers
+        if log(base) in product.args and not power.is_negative and not base.is_positive and not _has_logarithm(base)
+    }
+    return Mul(*product.args, *(Iverson(sympy.Ne(factor, 0)) for factor in sorted(vanishing, key=str)))
 
 
 def exponentials(value: Expr) -> list[Exponential] | None:
