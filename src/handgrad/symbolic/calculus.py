@@ -7,7 +7,7 @@ of an index needs no case for a value out of range.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
-from itertools import permutations, product
+from itertools import chain, groupby, permutations, product
 from typing import Any, NamedTuple
 
 import sympy
@@ -321,7 +321,10 @@ def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
 def contract(value: Expr) -> Expr:
     """Return `value` as a sum of products, with each delta over a summed index replaced by what it selects."""
     merged: dict[Expr, list[Expr]] = {}
-    for part in map(_rebuild, _selected(value)):
+    parts = [*map(_rebuild, _selected(value))]
+    if len(parts) == 1:
+        return parts[0]
+    for part in parts:
         coefficient, rest = part.as_coeff_Mul()
         merged.setdefault(canonical(rest), [rest]).append(coefficient)
     return Add(*(Mul(Add(*coefficients), rest) for rest, *coefficients in merged.values()))
@@ -337,14 +340,28 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
     value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
         for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
-            used = [dummy for dummy in dummies if dummy in free_indices(summand)]
-            used.sort(key=lambda dummy: sympy.default_sort_key(size(dummy)))
+            alike = _alike(summand, [dummy for dummy in dummies if dummy in free_indices(summand)])
+            used = [*chain.from_iterable(alike)]
             names = [_canonical_index(depth, place, size(dummy)) for place, dummy in enumerate(used)]
-            renamings = (dict(zip(order, names, strict=True)) for order in permutations(used))
-            fitting = (names for names in renamings if all(size(old) == size(new) for old, new in names.items()))
-            first = min((rename(summand, renaming) for renaming in fitting), key=sympy.default_sort_key)
+            orders = (chain.from_iterable(order) for order in product(*map(permutations, alike)))
+            renamed = (rename(summand, dict(zip(order, names, strict=True))) for order in orders)
+            first = min(renamed, key=sympy.default_sort_key)
             parts.append(Sum(first, *names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
     return sympy.expand(Add(*parts))
+
+
+def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
+    """Return groups of dummies of one size that stand in the same places of a summand, in an order of their own."""
+
+    def places(dummy: Idx) -> Any:
+        others = {other: _canonical_index(-1, 0, size(other)) for other in dummies}
+        marked = rename(summand, others | {dummy: _canonical_index(-1, 1, size(dummy))})
+        return sympy.default_sort_key(size(dummy)), sympy.default_sort_key(marked)
+
+    if len(dummies) < 2:
+        return [dummies]
+    keys = {dummy: places(dummy) for dummy in dummies}
+    return [[*group] for _, group in groupby(sorted(dummies, key=keys.__getitem__), key=keys.__getitem__)]
 
 
 def _is_power_of_sum(value: Expr) -> bool:
@@ -362,11 +379,18 @@ def terms(value: Expr) -> list["Term"]:
     if isinstance(value, Sum):
         summed = tuple(index for index, *_ in value.limits)
         return [Term(factors, dummies + summed) for factors, dummies in terms(value.function)]
-    if isinstance(value, Add) and value.has(Sum, KroneckerDelta):
+    if isinstance(value, Add) and _is_to_be_expanded(value):
         return [term for part in value.args for term in terms(part)]
     if isinstance(value, Mul):
         return [reduce(_times, combination) for combination in product(*map(terms, value.args))]
     return [Term((value,), ())]
+
+
+def _is_to_be_expanded(value: Expr) -> bool:
+    """Say whether a sum or a delta is a term, or a factor of one; inside of functions they stay where they are."""
+    return isinstance(value, (Sum, KroneckerDelta)) or (
+        isinstance(value, (Add, Mul)) and any(map(_is_to_be_expanded, value.args))
+    )
 
 
 class Term(NamedTuple):
