@@ -61,7 +61,7 @@ def test_gradients_through_many_definitions_are_autograds(name: str) -> None:
     given = {key: torch.randn(shapes[key[0]], dtype=torch.float64) for key in names}
     given["W1"].requires_grad_()
     (expected,) = torch.autograd.grad(by_torch(name, given), given["W1"])
-    assert expected.abs().max() > 1e-3
+    assert expected.any()
     available: dict[str, Any] = {key: value.detach() for key, value in given.items()} | {"n": 5, "q": 3}
     torch.testing.assert_close(
         compiled(**{key: available[key] for key in [*compiled.arrays, *compiled.sizes]}), expected

@@ -180,3 +180,10 @@ def test_0_times_its_logarithm_is_0() -> None:
     at = torch.tensor([0.0, 1.0])
     assert compile_torch(entropy)(x=at).tolist() == [0, 0]
     assert vjp(entropy, x).compile()(x=at, G=torch.ones(2)).tolist() == [-math.inf, 1]
+
+
+def test_numbers_of_sizes_alone_are_computed_in_python() -> None:
+    value = a / (1 + exp(-n)) + log(1 + exp(n)) + exp(a) / (exp(a) + exp(n))
+    three, at = torch.tensor(3.0).double(), torch.tensor([0.0, 1.0, -2.0]).double()
+    expected = at * three.sigmoid() + softplus(three) + torch.sigmoid(at - 3)
+    torch.testing.assert_close(compile_torch(define("Y", value, i))(x=at), expected)

@@ -87,7 +87,8 @@ def _where_defined(product: Expr) -> Expr:
 
 def exponentials(value: Expr) -> list[Exponential] | None:
     """Write a value as a sum of exponentials with coefficients that are not negative; None if it is none."""
-    terms = _terms(value)
+    is_python_number = not free_indices(value) and all(symbol.is_integer for symbol in value.free_symbols)
+    terms = None if is_python_number else _terms(value)
     return terms if terms and any(term.exponent != 0 for term in terms) else None
 
 
