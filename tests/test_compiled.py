@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import Abs, And, Eq, Ne, Not, Or, Piecewise, Rational, exp, log, pi, sign, sqrt
+from sympy import Abs, And, Eq, Ne, Not, Or, Piecewise, Rational, exp, log, pi, sign, sin, sqrt
 
 from handgrad.symbolic import Definition, Iverson, Sum, array, define, indices, integers, jacobian, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
@@ -43,6 +43,7 @@ DEFINITIONS: dict[str, Definition] = {
     "one whole number alone": define("y", c),
     "a stride": define("y", stride * i, i),
     "what vanishes": zero,
+    "sums of sizes": define("y", exp(-Sum(q, other)) + 1 / (Sum(1, other, k) + 1) + sin(Sum(n, k) * x[i]), i),
     "the gradient of a bracket": vjp(define("y", Sum(Iverson(x[i] > 0), i)), x).result,
     "the gradient of a bracket, each": vjp(inner, x).result,
     "the gradient of a sum": vjp(define("y", Sum(X[i, k], i, k)), X).result,

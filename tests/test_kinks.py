@@ -37,6 +37,7 @@ CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "a mask of another array": (a * Iverson(y[i] > w), ""),
     "a mask of indices": (Sum(x[other] * Iverson(other <= i), other), ""),
     "a mask of whole numbers": (a * Iverson(t[i] > 0), ""),
+    "an index beside": (Piecewise((i * a, i * a > 0), (0, True)), r"for $r x_{r} \neq 0$"),
     "no condition": (exp(a), ""),
 }
 

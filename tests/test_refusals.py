@@ -38,7 +38,7 @@ from sympy import (
     sqrt,
 )
 
-from handgrad.symbolic import Idx, Iverson, Sum, array, define, indices, integers, jacobian, mean, sizes, vjp
+from handgrad.symbolic import Idx, Iverson, Sum, array, define, expand, indices, integers, jacobian, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
 n, p, q = sizes("n p q")
@@ -252,3 +252,25 @@ def test_a_size_that_another_is_computed_from_fits() -> None:
     assert shifted(b=torch.tensor([1.0, 3, 7]), x=torch.zeros(2)).tolist() == [3, 7]
     with pytest.raises(ValueError, match=r"n \+ 1 is 3 elsewhere, but 4 in b"):
         shifted(b=torch.zeros(4), x=torch.zeros(2))
+
+
+def test_what_has_no_value_at_a_size_says_so() -> None:
+    with pytest.raises(ValueError, match="the formula has no value at these sizes"):
+        vjp(define("L", mean(x[i], i)), x).compile()(n=0)
+    with pytest.raises(ValueError, match="the formula has no value at these sizes"):
+        compile_torch(define("L", log(Sum(exp(x[i]), i))))(x=torch.zeros(0))
+    assert compile_torch(define("L", Sum(x[i], i)))(x=torch.zeros(0)) == 0
+
+
+def test_entries_are_written_out_for_sizes() -> None:
+    with pytest.raises(TypeError, match=r"n is a whole number, not 1\.5"):
+        vjp(Y, x).entries(n=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="n is a size, and cannot be 0"):
+        vjp(Y, x).entries(n=0)
+
+
+def test_only_formulas_are_expanded() -> None:
+    assert expand(define("c", w**2)) == w**2
+    for wrong in (Y, "x"):
+        with pytest.raises(TypeError, match=r"use an entry of it|is no formula"):
+            expand(wrong)

@@ -214,6 +214,7 @@ def unfolded(value: Expr) -> Expr | None:
 
 def expand(value: Expr, keep: Expr | None = None) -> Expr:
     """Return `value` with everything that is defined, but what has the label `keep`, replaced by its definition."""
+    value = value if isinstance(value, sympy.Basic) else sympified(value)
     if label_of(value) == keep:
         return value
     if (inner := unfolded(value)) is not None:

@@ -79,9 +79,7 @@ class Derivation:
         total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
         symbols = _whole_numbers(total) | _whole_numbers(self.entry)
-        if missing := {symbol.name for symbol in symbols} - {*shape}:
-            raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
-        numbers = {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
+        numbers = _sizes_in_numbers(symbols, shape)
         table = {}
         for place in product(*(_range(index, numbers) for index in indices)):
             at = dict(zip(indices, place, strict=True))
@@ -207,6 +205,16 @@ def _whole_numbers(value: Expr) -> set[Symbol]:
     """Return the sizes and other whole numbers in `value`."""
     letters = {index.label for index in value.atoms(Idx)} | {entry.base.label for entry in value.atoms(Indexed)}
     return {symbol for symbol in value.atoms(Symbol) if symbol.is_integer} - letters
+
+
+def _sizes_in_numbers(symbols: set[Symbol], shape: dict[str, int]) -> dict[Symbol, sympy.Integer]:
+    if missing := {symbol.name for symbol in symbols} - {*shape}:
+        raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
+    if wrong := [name for name, number in shape.items() if type(number) is not int]:
+        raise TypeError(f"{wrong[0]} is a whole number, not {shape[wrong[0]]!r}")
+    if wrong := [symbol.name for symbol in symbols if symbol.is_positive and shape[symbol.name] < 1]:
+        raise ValueError(f"{wrong[0]} is a size, and cannot be {shape[wrong[0]]}")
+    return {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
 
 
 def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:

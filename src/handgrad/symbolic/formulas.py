@@ -56,7 +56,7 @@ _INSTEAD = (
         "Inverse": "give the inverse as an array of its own",
         "Product": "write exp(Sum(log(x[i]), i)) where the factors are positive",
         "Derivative": "vjp and jacobian derive",
-    "ITE": "write conditions without cases in them",
+        "ITE": "write conditions without cases in them",
     }
     | dict.fromkeys(("MatrixSymbol", "MatrixElement"), "make it with array(name, i, j), and use its entries, X[i, j]")
     | dict.fromkeys(("floor", "ceiling", "frac", "Mod"), "give the numbers as an array of whole numbers, X[t[i]]")

@@ -83,7 +83,7 @@ def _jump(border: Border) -> str:
     if border.at is Abs:
         return ""
     scope = border.scope.replace(lambda part: isinstance(part, Piecewise), with_brackets)
-    parts = outermost(Add(scope, border.difference, evaluate=False), (Indexed, Sum, Name, Symbol))
+    parts = outermost(Add(scope, border.difference, evaluate=False), (Idx, Indexed, Sum, Name, Symbol))
     scalars = {part: Dummy(real=True) for part in parts if not isinstance(part, Idx)}
     difference, scope = border.difference.xreplace(scalars), scope.xreplace(scalars)
     above, below = (_on_one_side(scope, difference, side, border.at in (Eq, Ne)) for side in (1, -1))

@@ -60,7 +60,10 @@ class TorchFunction:
         numbers |= self._extents(tensors, numbers)
         for name, axis in self.lookups.items():
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
-        result: Tensor = self.function(**given | tensors)
+        try:
+            result: Tensor = self.function(**given | tensors)
+        except (ArithmeticError, IndexError) as error:
+            raise ValueError(f"the formula has no value at these sizes: {error}") from error
         return result
 
     def _extents(self, tensors: dict[str, "Tensor"], numbers: dict[Symbol, int]) -> dict[Expr, int]:
@@ -296,7 +299,10 @@ class _Coder:
 
     def number(self, value: Expr) -> Expr:
         """Return a factor without axes; what torch has to compute becomes a symbol."""
-        return TensorSymbol(f"({self.expression(value, ())[0]})") if value.has(Sum, Name) else value
+        if not value.has(Sum, Name):
+            return value
+        printed, _ = self.printable(value, ())
+        return printed if _is_number(printed) else TensorSymbol(f"({self.printer.doprint(printed)})")
 
     def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> TensorSymbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
