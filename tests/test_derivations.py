@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
-from handgrad.symbolic.torch_code import _FUNCTIONS, TorchFunction, compile_torch
+from handgrad.symbolic.formulas import FUNCTIONS as KNOWN
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
 lookup = array("u", n, integer=True)
@@ -276,16 +277,20 @@ def hessian_vector_product(loss: Definition, wrt: Any) -> TorchFunction:
     return vjp(define("h", Sum(gradient[places] * V[places], *places)), wrt).compile()
 
 
-# Of a size these are 1, or the size itself.
-@pytest.mark.parametrize("name", sorted(_FUNCTIONS.keys() - {"Abs", "sign"}))
-def test_a_function_that_runs_on_arrays_runs_on_sizes(name: str) -> None:
-    function = getattr(sympy, name)
-    compiled = compile_torch(define("Y", function(Z[i, k]) * function(n), i, k))
-    numbers = torch.rand(3, 2, dtype=torch.float64) + 1
-    by_torch = getattr(torch, name)
-    torch.testing.assert_close(
-        compiled(Z=numbers), by_torch(numbers) * by_torch(torch.tensor(3.0, dtype=torch.float64))
-    )
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_function_of_the_table_is_autograds_with_its_derivative_and_runs_on_sizes_too(name: str) -> None:
+    function, by_torch = getattr(sympy, name), getattr(torch, name.lower())
+    # The inverse of cosh begins at 1.
+    low, number = (1.1, n + 1) if name == "acosh" else (0.1, 1 / (n + 1))
+    output = define("Y", function(Z[i, k]) * function(number), i, k)
+    numbers = (low + 0.8 * torch.rand(3, 2, dtype=torch.float64)).requires_grad_()
+    expected = by_torch(numbers) * by_torch(torch.tensor(float(number.subs(n, 3)), dtype=torch.float64))
+    torch.testing.assert_close(compile_torch(output)(Z=numbers.detach()), expected)
+    (gradient,) = torch.autograd.grad(expected.sum(), numbers)
+    ones = torch.ones_like(gradient)
+    derived = vjp(output, Z).compile()
+    given = {"G": ones, "Z": numbers.detach(), "n": 3, "q": 2}
+    torch.testing.assert_close(derived(**{key: given[key] for key in [*derived.arrays, *derived.sizes]}), gradient)
 
 
 def test_hessian_vector_products_of_mse_of_linear_are_autograds() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from cases import CASES, G, T, W, X, Z, b, i, j, k, m, n, p, q, r, s
-from sympy import Abs, And, Expr, Function, KroneckerDelta, Piecewise, Rational, exp, gamma, log, sqrt
+from sympy import Abs, And, Expr, Function, KroneckerDelta, Piecewise, Rational, exp, log, sqrt
 from torch.nn import functional as F
 
-from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, expand, indices, jacobian, matrix, vjp
+from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, expand, jacobian, matrix, vjp
 from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.torch_code import compile_torch
@@ -265,7 +265,6 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies() -> None:
         ("index k already has a meaning", lambda: define("Y", Z[i, k] / Sum(Z[i, k], k), i, k)),
         ("index k already has a meaning", lambda: define("L", Sum((Z[i, k] - Sum(Z[i, k], k)) ** 2, i, k))),
         ("index k already has a meaning", lambda: define("L", Sum(Sum(b[k], k), k))),
-        (r"Z\[0, k\]: 0 is no index", lambda: define("y", array("Z", n, q)[0, k], k)),
         ("index i has a meaning already", lambda: jacobian(linear, X[i, r])),
         ("index m has a meaning already", lambda: vjp(define("L", Sum(A[i, Idx("o", n)], i, Idx("o", n))), A[m, m])),
         ("index m runs over n values, the axis has q", lambda: vjp(linear, b[m], G)),
@@ -287,13 +286,9 @@ def test_a_sum_over_an_index_that_does_not_occur_multiplies() -> None:
             lambda: define("y", Sum(Z[i, Idx("i", q)], Idx("i", q)), i),
         ),
         ("its indices i, i must differ", lambda: define("Y", x[i], i, i)),
-        ("index i has no range; write for example i:n", lambda: indices("i j")),
         ("are called X: rename one", lambda: compile_torch(define("L", Sum(X[i, j] * Z[i, k], i, j, k)))),
         ("are called x: rename one", lambda: compile_torch(define("y", array("x") * x[i], i))),
         ("are called n: rename one", lambda: compile_torch(define("y", Sum(array("n", n)[i], i)))),
-        ("'lambda' is no name in Python", lambda: compile_torch(define("y", array("lambda") * x[i], i))),
-        ("there is no case for the rest", lambda: compile_torch(define("y", Piecewise((x[i], x[i] > 0)), i))),
-        ("and no real number", lambda: vjp(linear, "X", G)),
         ("give every size a number; there is none for p, q", lambda: DERIVATIONS["linear W"].entries(n=2)),
     ],
 )
@@ -417,11 +412,6 @@ def test_the_derivative_of_a_product_has_both_terms() -> None:
     assert contract(Sum(derivative, k)) == Z[m, s] * other[i, s] * KroneckerDelta(i, m) + Z[i, s] * other[i, s]
 
 
-def test_code_that_torch_would_not_understand_is_not_made() -> None:
-    with pytest.raises(ValueError, match=r"torch code is known for exp, log, .*, not for gamma"):
-        compile_torch(define("Y", gamma(Z[i, k]), i, k))
-
-
 def test_functions_of_the_users_own_are_differentiated_and_compiled() -> None:
     class softplus(Function):  # type: ignore[misc]
         def fdiff(self, argindex: int = 1) -> Expr:
@@ -433,13 +423,16 @@ def test_functions_of_the_users_own_are_differentiated_and_compiled() -> None:
     expected = torch.autograd.grad(F.softplus(value) ** 2, value, grad_output)[0]
     actual = vjp(output, Z).compile(softplus=F.softplus)(G=grad_output, X=value.detach())
     torch.testing.assert_close(actual, expected)
-    with pytest.raises(ValueError, match="not for softplus"):
+    with pytest.raises(ValueError, match="there is no torch code for softplus; give compile"):
         compile_torch(output)
 
 
 def test_what_sympy_cannot_differentiate_is_named() -> None:
+    class unknown(Function):  # type: ignore[misc]
+        pass
+
     with pytest.raises(ValueError, match=r"sympy cannot differentiate this with respect to X\[i, k\]"):
-        vjp(define("Y", Function("f")(Z[i, k]), i, k), Z)
+        vjp(define("Y", unknown(Z[i, k]), i, k), Z)
 
 
 def test_deriving_needs_no_torch() -> None:

@@ -11,8 +11,9 @@ Indices count from 0, as torch's do. Nothing here imports torch until a formula 
 
 from sympy import Idx
 
-from handgrad.symbolic.calculus import Definition, Iverson, Sum, array, define, expand, indices, integers, mean, sizes
+from handgrad.symbolic.calculus import Definition, array, define, expand, indices, integers, mean, sizes
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
+from handgrad.symbolic.formulas import Iverson, Sum
 from handgrad.symbolic.notation import Markdown
 
 __all__ = [

@@ -7,88 +7,82 @@ of an index needs no case for a value out of range.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
-from itertools import permutations, product
+from itertools import chain, groupby, permutations, product
 from typing import Any, NamedTuple
 
 import sympy
-from sympy import Add, Dummy, Expr, Idx, Indexed, IndexedBase, KroneckerDelta, Mul, Piecewise, Symbol
+from sympy import Add, DiracDelta, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
+
+from handgrad.symbolic.formulas import Array, Iverson, Name, Sum, example, require_formula, require_name, sympified
 
 
 def sizes(names: str) -> tuple[Symbol, ...]:
     """Return symbolic sizes, positive whole numbers, one for each of the space-separated `names`."""
-    return tuple(Symbol(name, integer=True, positive=True) for name in names.split())
+    return tuple(Symbol(name, integer=True, positive=True) for name in _names(names, "a size"))
 
 
 def integers(names: str) -> tuple[Symbol, ...]:
     """Return symbolic whole numbers that are no sizes, such as strides and paddings, one for each of `names`."""
-    return tuple(Symbol(name, integer=True) for name in names.split())
+    return tuple(Symbol(name, integer=True) for name in _names(names, "a whole number"))
 
 
 def indices(names: str) -> tuple[Idx, ...]:
-    """Return indices with their ranges: `i, k = indices("i:n k:q")` run from 0 to n - 1 and from 0 to q - 1."""
+    """Return indices with their ranges: `i, k = indices("i:n k:3")` run from 0 to n - 1 and from 0 to 2."""
+    if not isinstance(names, str):
+        raise TypeError(f"indices are given as a string, 'i:n j:p', not as {names!r}")
     pairs = [name.partition(":") for name in names.split()]
     if lacking := [index for index, _, extent in pairs if not extent]:
         raise ValueError(f"index {lacking[0]} has no range; write for example {lacking[0]}:n")
-    return tuple(Idx(index, sizes(extent)[0]) for index, _, extent in pairs)
+    for index, *_ in pairs:
+        require_name(index, "an index")
+    return tuple(Idx(index, _extent(extent)) for index, _, extent in pairs)
 
 
-def array(name: str, *shape: Expr, integer: bool = False) -> Any:
+def _names(names: Any, what: str) -> list[str]:
+    if not isinstance(names, str):
+        raise TypeError(f"names are given as a string, 'n p', not as {names!r}")
+    for name in names.split():
+        require_name(name, what, number=True)
+    return names.split()
+
+
+def _extent(text: str) -> Expr:
+    if not text.isdecimal():
+        return sizes(text)[0]
+    if int(text) == 0:
+        raise ValueError("an index that runs over 0 values has none")
+    return sympy.Integer(text)
+
+
+def array(name: str, *shape: Any, integer: bool = False) -> Any:
     """Return a real array, to be indexed as `X[i, j]`; without a shape, a real number.
 
     An axis is given by its size, or by an index that runs over it. An entry's index may also be a sum of indices and
     whole numbers, `X[stride * i + a]`, outside the axis the entry is 0; or an entry of an array of whole numbers that
-    stay inside, `X[i, t[i]]`.
+    stay inside, `X[i, t[i]]`. ValueError if the name is none in Python, or printed as a number's; TypeError if an axis
+    is neither an index nor a whole number.
     """
+    require_name(name, "an array" if shape else "a number", number=not shape)
     kind = {"integer": True} if integer else {"real": True}
-    extents = tuple(size(axis) if isinstance(axis, Idx) else axis for axis in shape)
-    return IndexedBase(name, shape=extents, **kind) if shape else Symbol(name, **kind)
+    return Array(name, shape=tuple(map(_axis, shape)), **kind) if shape else Symbol(name, **kind)
+
+
+def _axis(axis: Any) -> Expr:
+    if isinstance(axis, Idx):
+        if axis.upper is None:
+            raise ValueError(f"index {axis} has no range; make it with indices('{axis}:n')")
+        return size(axis)
+    extent = axis if isinstance(axis, Expr) else sympy.Integer(axis) if type(axis) is int else None
+    if extent is None or not extent.is_integer or extent.is_positive is False or extent.has(Idx, Array):
+        raise TypeError(f"{axis!r} is no size; an axis is an index, or a positive whole number, made with sizes('n')")
+    return extent
 
 
 def mean(value: Expr, *over: Idx) -> Expr:
     """Return the mean of `value` over the ranges of some indices."""
+    if strange := [index for index in over if not isinstance(index, Idx)]:
+        raise TypeError(f"a mean runs over indices, and {strange[0]!r} is none")
     return Sum(value, *over) / Mul(*map(size, over))
-
-
-class Sum(sympy.Sum):  # type: ignore[misc]
-    """A sum over the whole ranges of indices: `Sum(X[i, j] * W[j, k], j)`.
-
-    Unlike sympy's it is left as it is written: sympy's moves cases and inner sums about, and their indices with them.
-    """
-
-    is_commutative = True
-
-    def __new__(cls, function: Any, *limits: Any) -> Expr:
-        """Return the sum, or what is summed if there is no index; `define` checks the limits."""
-        whole = [
-            sympy.Tuple(limit, 0, limit.upper) if isinstance(limit, Idx) else sympy.Tuple(*limit) for limit in limits
-        ]
-        if not whole or function == 0:
-            return sympy.sympify(function)
-        return Expr.__new__(cls, sympy.sympify(function), *whole)
-
-
-class Iverson(sympy.Function):  # type: ignore[misc]
-    """[condition]: 1 where it holds, else 0. Its derivative is 0, at the jump by convention."""
-
-    is_real = True
-
-    @classmethod
-    def eval(cls, condition: Any) -> Expr | None:
-        """Return the number where the condition is decided."""
-        return {sympy.true: sympy.S.One, sympy.false: sympy.S.Zero}.get(condition)
-
-    def _eval_derivative(self, _: Any) -> Expr:
-        return sympy.S.Zero
-
-    def _eval_rewrite_as_Piecewise(self, condition: Any, **_: Any) -> Expr:
-        return Piecewise((1, condition), (0, True))
-
-
-class Name(Dummy):  # type: ignore[misc]
-    """The name of a defined array or number, with its definition, and what it was compared with, as attributes."""
-
-    definition: "Definition"
-    compared_with = ""
 
 
 @dataclass(frozen=True)
@@ -108,11 +102,13 @@ class Definition:
 
     def __getitem__(self, indices: Any) -> Expr:
         """Return an entry."""
+        if not self.indices and indices != ():
+            raise ValueError(f"{self.name} is a number, and has no indices: use {self.name}[()], or {self.name} itself")
         return self.base[indices] if self.indices else self.base
 
     def _sympy_(self) -> Expr:
         if self.indices:
-            raise TypeError(f"{self.name} is an array: use an entry of it, {self.entry}, in a formula")
+            raise TypeError(f"{self.name} is an array: use an entry of it, {example(self.base)}, in a formula")
         return self.base
 
     @property
@@ -132,9 +128,15 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     """Define name[indices] = value.
 
     ValueError if an index is free, is used on an axis of another size, or means two things: an index of `name`, or of a
-    sum, cannot be summed over again inside. ValueError too if an array, a number or a size has the name of another.
+    sum, cannot be summed over again inside. ValueError too if an array, a number or a size has the name of another, and
+    on whatever stands in the value that is not known: functions that are not in the table `FUNCTIONS` of `formulas.py`,
+    numbers that are not real or not finite, an array without its indices. TypeError on what is no formula or no index.
     """
-    value = sympy.sympify(value)
+    require_name(name, "a definition", number=not indices)
+    if strange := [index for index in indices if not isinstance(index, Idx)]:
+        raise TypeError(f"{name}: {strange[0]!r} is no index; make one with indices('i:n')")
+    value = sympified(value)
+    require_formula(name, value)
     for entry in value.atoms(Indexed):
         require_fitting(entry)
     letters: dict[str, Idx] = {}
@@ -152,7 +154,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     if free := free_indices(value) - {*indices}:
         raise ValueError(f"{value}: index {min(map(str, free))} is neither summed over nor an index of {name}")
     label = Name(name, real=True)
-    base = IndexedBase(label, shape=tuple(map(size, indices))) if indices else label
+    base = Array(label, shape=tuple(map(size, indices))) if indices else label
     label.definition = Definition(name, indices, value, base)
     return label.definition
 
@@ -179,6 +181,31 @@ def in_order(definition: Definition) -> list[Definition]:
     return list(dict.fromkeys([*(step for inner in used for step in in_order(inner)), definition]))
 
 
+def require_part(output: Definition, wrt: Any) -> None:
+    """Raise ValueError unless an array, given by its base, or a number occurs in what a definition is made of."""
+    parts = _parts_of(output)
+    if wrt in parts or wrt.is_integer:
+        return
+    names = {part.name: part for part in parts}
+    if (other := names.get(wrt.name)) is not None:
+        its, given = (f"of shape {part.shape}" if isinstance(part, Array) else "a number" for part in (other, wrt))
+        raise ValueError(
+            f"{output.name} is made of another {wrt.name}, {its}, than the one given, {given}: give that one"
+        )
+    made = ", ".join(sorted(names)) or "numbers alone"
+    raise ValueError(f"{wrt.name} does not occur in {output.name}, which is made of {made}")
+
+
+def _parts_of(output: Definition) -> set[Any]:
+    """Return the arrays and numbers that a definition is made of, and that those are made of which are defined."""
+    values = [step.value for step in in_order(output)]
+    entries = set().union(*(value.atoms(Indexed) for value in values))
+    labels = {entry.base.label for entry in entries}.union(
+        *(index.atoms(Symbol) for value in values for index in value.atoms(Idx))
+    )
+    return {entry.base for entry in entries} | set().union(*(value.atoms(Symbol) for value in values)) - labels
+
+
 def unfolded(value: Expr) -> Expr | None:
     """Return what a defined entry is defined to be, with letters of its own for what it sums over; else None."""
     if not (definition := definition_of(value)):
@@ -194,6 +221,7 @@ def unfolded(value: Expr) -> Expr | None:
 
 def expand(value: Expr, keep: Expr | None = None) -> Expr:
     """Return `value` with everything that is defined, but what has the label `keep`, replaced by its definition."""
+    value = value if isinstance(value, sympy.Basic) else sympified(value)
     if label_of(value) == keep:
         return value
     if (inner := unfolded(value)) is not None:
@@ -301,7 +329,10 @@ def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
 def contract(value: Expr) -> Expr:
     """Return `value` as a sum of products, with each delta over a summed index replaced by what it selects."""
     merged: dict[Expr, list[Expr]] = {}
-    for part in map(_rebuild, _selected(value)):
+    parts = [*map(_rebuild, _selected(value))]
+    if len(parts) == 1:
+        return parts[0]
+    for part in parts:
         coefficient, rest = part.as_coeff_Mul()
         merged.setdefault(canonical(rest), [rest]).append(coefficient)
     return Add(*(Mul(Add(*coefficients), rest) for rest, *coefficients in merged.values()))
@@ -317,14 +348,28 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
     value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
         for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
-            used = [dummy for dummy in dummies if dummy in free_indices(summand)]
-            used.sort(key=lambda dummy: sympy.default_sort_key(size(dummy)))
+            alike = _alike(summand, [dummy for dummy in dummies if dummy in free_indices(summand)])
+            used = [*chain.from_iterable(alike)]
             names = [_canonical_index(depth, place, size(dummy)) for place, dummy in enumerate(used)]
-            renamings = (dict(zip(order, names, strict=True)) for order in permutations(used))
-            fitting = (names for names in renamings if all(size(old) == size(new) for old, new in names.items()))
-            first = min((rename(summand, renaming) for renaming in fitting), key=sympy.default_sort_key)
+            orders = (chain.from_iterable(order) for order in product(*map(permutations, alike)))
+            renamed = (rename(summand, dict(zip(order, names, strict=True))) for order in orders)
+            first = min(renamed, key=sympy.default_sort_key)
             parts.append(Sum(first, *names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
     return sympy.expand(Add(*parts))
+
+
+def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
+    """Return groups of dummies of one size that stand in the same places of a summand, in an order of their own."""
+
+    def places(dummy: Idx) -> Any:
+        others = {other: _canonical_index(-1, 0, size(other)) for other in dummies}
+        marked = rename(summand, others | {dummy: _canonical_index(-1, 1, size(dummy))})
+        return sympy.default_sort_key(size(dummy)), sympy.default_sort_key(marked)
+
+    if len(dummies) < 2:
+        return [dummies]
+    keys = {dummy: places(dummy) for dummy in dummies}
+    return [[*group] for _, group in groupby(sorted(dummies, key=keys.__getitem__), key=keys.__getitem__)]
 
 
 def _is_power_of_sum(value: Expr) -> bool:
@@ -342,11 +387,18 @@ def terms(value: Expr) -> list["Term"]:
     if isinstance(value, Sum):
         summed = tuple(index for index, *_ in value.limits)
         return [Term(factors, dummies + summed) for factors, dummies in terms(value.function)]
-    if isinstance(value, Add) and value.has(Sum, KroneckerDelta):
+    if isinstance(value, Add) and _is_to_be_expanded(value):
         return [term for part in value.args for term in terms(part)]
     if isinstance(value, Mul):
         return [reduce(_times, combination) for combination in product(*map(terms, value.args))]
     return [Term((value,), ())]
+
+
+def _is_to_be_expanded(value: Expr) -> bool:
+    """Say whether a sum or a delta is a term, or a factor of one; inside of functions they stay where they are."""
+    return isinstance(value, (Sum, KroneckerDelta)) or (
+        isinstance(value, (Add, Mul)) and any(map(_is_to_be_expanded, value.args))
+    )
 
 
 class Term(NamedTuple):
@@ -390,10 +442,26 @@ def _fresh(index: Idx) -> Idx:
 
 def _as_product(value: Expr) -> Expr:
     """Write cases as sums of products with brackets, and factor out what a sum's terms share."""
-    return sympy.factor_terms(value.replace(lambda part: isinstance(part, Piecewise), _with_brackets))
+    cases = almost_everywhere(value).replace(lambda part: isinstance(part, Piecewise), with_brackets)
+    return sympy.factor_terms(cases).replace(lambda part: isinstance(part, Mul), _with_joined_powers)
 
 
-def _with_brackets(cases: Piecewise) -> Expr:
+def _with_joined_powers(product: Expr) -> Expr:
+    """Write x^t / x, as sympy differentiates, as x^(t − 1): it is defined where x is 0."""
+    powers = [factor.as_base_exp() for factor in product.args if not isinstance(factor, sympy.exp)]
+    bases = {base for base, power in powers if not power.is_number}
+    whole = {base: Add(*(power for other, power in powers if other == base)) for base in bases}
+    rest = (factor for factor in product.args if isinstance(factor, sympy.exp) or factor.as_base_exp()[0] not in bases)
+    return Mul(*rest, *(base**power for base, power in whole.items())) if bases else product
+
+
+def almost_everywhere(value: Expr) -> Expr:
+    """Return a derivative without what it has at jumps alone: that of a sign is 0, as that of a bracket is."""
+    return value.replace(lambda part: isinstance(part, DiracDelta), lambda _: sympy.S.Zero)
+
+
+def with_brackets(cases: Piecewise) -> Expr:
+    """Write cases as a sum of products with brackets."""
     terms, others = [], sympy.true
     for branch, condition in cases.args:
         terms.append(branch * Iverson(sympy.And(others, condition)))

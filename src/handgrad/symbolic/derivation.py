@@ -11,8 +11,7 @@ from sympy import Expr, Idx, Indexed, IndexedBase, Symbol
 
 from handgrad.symbolic.calculus import (
     Definition,
-    Iverson,
-    Sum,
+    almost_everywhere,
     array,
     contract,
     define,
@@ -23,8 +22,11 @@ from handgrad.symbolic.calculus import (
     label_of,
     rename,
     require_fitting,
+    require_part,
     size,
 )
+from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
+from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
@@ -51,6 +53,8 @@ class Derivation:
     entry: Expr
     steps: tuple[DerivationStep, ...]
     result: Definition
+    where: str = ""
+    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if for all."""
 
     @property
     def wrt(self) -> str:
@@ -87,9 +91,14 @@ class Derivation:
         return compile_torch(self.result, **functions)
 
     def show(self, label: str | None = None, skip: int = 0) -> Markdown:
-        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given."""
+        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given.
+
+        Below it stands where the result holds, if there are kinks or jumps where it does not.
+        """
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
+        if self.where:
+            shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
         body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
         reference = html.escape(self.output.base_name.compared_with)
         opening = f'<div class="derivation" data-name="{self.plain_name}" data-compared="{reference}">'
@@ -104,16 +113,14 @@ class Derivation:
         total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
         symbols = whole_numbers(total) | whole_numbers(self.entry)
-        if missing := {symbol.name for symbol in symbols} - {*shape}:
-            raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
-        numbers = {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
+        numbers = _sizes_in_numbers(symbols, shape)
         table = {}
         for place in product(*(_range(index, numbers) for index in indices)):
             at = dict(zip(indices, place, strict=True))
             by_formula, wrt, written = (_write_out(rename(v, at), numbers) for v in (result, self.entry, total))
             entries = written.atoms(Indexed) | {wrt}
             scalars = {entry: sympy.Dummy(str(entry), **_kind(entry)) for entry in entries}
-            by_calculus = written.xreplace(scalars).diff(scalars[wrt])
+            by_calculus = almost_everywhere(written.xreplace(scalars).diff(scalars[wrt]))
             difference = (by_calculus - by_formula.xreplace(scalars)).rewrite(Iverson, sympy.Piecewise)
             if sympy.simplify(sympy.piecewise_fold(difference)) != 0:
                 raise AssertionError(f"derivative with respect to {wrt}: {by_formula} is not {by_calculus}")
@@ -142,7 +149,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
-    upstream = grad_output[output.indices] if output.indices and grad_output is not None else grad_output
+    upstream = None if grad_output is None else _upstream(output, grad_output)
     if upstream is not None and differentiate(upstream, entry) != 0:
         raise ValueError(
             f"the grad_output of {output.name} is held fixed, so it cannot be made of {label_of(entry).name} too"
@@ -150,7 +157,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     if grad_output is None:
         of, total, rules = output.name, output.value, list[DerivationStep]()
     else:
-        summed = ", ".join(index.label.name for index in output.indices)
+        summed = ", ".join(map(latex, output.indices))
         link = f"{latex(upstream)} {derivative(latex(output.entry), latex(entry))}"
         chain = f"\\sum_{{{summed}}} {link}" if output.indices else link
         of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
@@ -162,6 +169,19 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     return replace(derivation, steps=(*derivation.steps, last))
 
 
+def _upstream(output: Definition, grad_output: Any) -> Expr:
+    """Return the entry of G at the output's indices, or a number's G."""
+    if not output.indices:
+        require_formula("grad_output", value := sympified(grad_output))
+        return value
+    if not isinstance(grad_output, (IndexedBase, Definition)):
+        raise TypeError(f"the grad_output of {output.name} is an array of its shape, and {grad_output!r} is none")
+    entry = grad_output[output.indices]
+    require_formula("grad_output", entry)
+    require_fitting(entry)
+    return entry
+
+
 def jacobian(output: Definition, wrt: Any) -> Derivation:
     """Derive d(output)/d(wrt), an array with the indices of both; `wrt` is an array, or an entry with other letters."""
     entry = _entry(output, wrt)
@@ -170,22 +190,32 @@ def jacobian(output: Definition, wrt: Any) -> Derivation:
 
 def _entry(output: Definition, wrt: Any) -> Expr:
     """Return the entry to differentiate with respect to; of an array, one with letters that the output does not use."""
-    if isinstance(wrt, Symbol) and wrt.is_real:
-        return wrt
+    if not isinstance(output, Definition):
+        raise TypeError(f"what is differentiated is a definition, made with define, and {output!r} is none")
+    wrt = wrt.base if isinstance(wrt, Definition) else wrt
+    is_number = isinstance(wrt, Symbol) and wrt.is_real
+    if not is_number and not isinstance(wrt, (IndexedBase, Indexed)):
+        raise TypeError(
+            f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
+            "it cannot be differentiated with respect to"
+        )
+    require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
     if isinstance(wrt, IndexedBase):
         values = [part for step in in_order(output) for part in (step.entry, step.value)]
         used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
-    if not isinstance(wrt, Indexed):
-        raise TypeError(
-            f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
-            "it cannot be differentiated with respect to"
-        )
-    require_fitting(wrt)
-    if clash := [index for index in wrt.indices if index in output.indices or wrt.indices.count(index) > 1]:
-        raise ValueError(f"{wrt}: index {clash[0]} has a meaning already; give the entry letters of its own")
+    if not is_number:
+        _require_letters(output, wrt)
     return wrt
+
+
+def _require_letters(output: Definition, entry: Indexed) -> None:
+    require_fitting(entry)
+    if computed := [index for index in entry.indices if not isinstance(index, Idx)]:
+        raise ValueError(f"{entry}: {computed[0]} is not a letter; differentiate with respect to X[r, s], or to X")
+    if clash := [index for index in entry.indices if index in output.indices or entry.indices.count(index) > 1]:
+        raise ValueError(f"{entry}: index {clash[0]} has a meaning already; give the entry letters of its own")
 
 
 def _derive(
@@ -201,13 +231,24 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
-    return Derivation(output, of, total, entry, tuple(steps), define(f"d{label_of(entry).name}", value, *indices))
+    result = define(f"d{label_of(entry).name}", value, *indices)
+    return Derivation(output, of, total, entry, tuple(steps), result, exceptions(output, entry, value))
 
 
 def whole_numbers(value: Expr) -> set[Symbol]:
     """Return the sizes and other whole numbers in `value`."""
     letters = {index.label for index in value.atoms(Idx)} | {entry.base.label for entry in value.atoms(Indexed)}
     return {symbol for symbol in value.atoms(Symbol) if symbol.is_integer} - letters
+
+
+def _sizes_in_numbers(symbols: set[Symbol], shape: dict[str, int]) -> dict[Symbol, sympy.Integer]:
+    if missing := {symbol.name for symbol in symbols} - {*shape}:
+        raise ValueError(f"give every size a number; there is none for {', '.join(sorted(missing))}")
+    if wrong := [name for name, number in shape.items() if type(number) is not int]:
+        raise TypeError(f"{wrong[0]} is a whole number, not {shape[wrong[0]]!r}")
+    if wrong := [symbol.name for symbol in symbols if symbol.is_positive and shape[symbol.name] < 1]:
+        raise ValueError(f"{wrong[0]} is a size, and cannot be {shape[wrong[0]]}")
+    return {symbol: sympy.Integer(shape[symbol.name]) for symbol in symbols}
 
 
 def _write_out(value: Expr, numbers: dict[Symbol, int]) -> Expr:

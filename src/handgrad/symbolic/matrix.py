@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, Iverson, Sum, Term, canonical, free_indices, rename, size, terms
-from handgrad.symbolic.notation import entrywise, joined, latex, scaled
+from handgrad.symbolic.calculus import Definition, Term, canonical, free_indices, rename, size, terms
+from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.notation import apart, entrywise, joined, latex, scaled
 
 
 def matrix_form(definition: Definition) -> str | None:
@@ -76,7 +77,7 @@ class _Reading:
 
     @property
     def latex(self) -> str:
-        product = " ".join(block.latex for block in self.chain)
+        product = apart(" ".join(block.latex for block in self.chain))
         return f"\\operatorname{{tr}}\\left({product}\\right)" if self.trace else product
 
     def entry(self, row: Idx | None, column: Idx | None) -> Expr:

@@ -1,13 +1,15 @@
 """How index notation is written in LaTeX: X_{ij}, sums without limits, deltas, Iverson brackets."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Symbol
-from sympy.printing.latex import LatexPrinter
+from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Rational, Symbol, sqrt
+from sympy.core.alphabets import greeks
+from sympy.printing.latex import LatexPrinter, translate
 from sympy.printing.precedence import PRECEDENCE
 
-from handgrad.symbolic.calculus import Iverson, Name, Sum
+from handgrad.symbolic.formulas import Iverson, Sum
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Markdown:
 
 def latex(value: Expr) -> str:
     """Return `value` in LaTeX."""
-    return str(_Printer().doprint(_with_letters(value)))
+    return apart(str(_Printer().doprint(_with_letters(value))))
 
 
 def display(formula: str, label: str | None = None) -> str:
@@ -37,9 +39,47 @@ def derivative(of: str, wrt: str) -> str:
 
 def scaled(scalar: Expr, product: str) -> str:
     """Return the LaTeX of a number times a product that is already LaTeX."""
-    if scalar == 1:
-        return product
-    return f"- {product}" if scalar == -1 else f"{_Printer().scalar(scalar)} {product}"
+    if scalar.could_extract_minus_sign() and not isinstance(scalar, Add):
+        return f"- {scaled(-scalar, product)}"
+    return product if scalar == 1 else apart(f"{_Printer().scalar(scalar)} {product}")
+
+
+def named(name: str) -> str:
+    """Return the LaTeX of a name: W1 is W with a subscript; a word stands upright, as letters side by side multiply."""
+    first, *below = name.rstrip("'").split("_")
+    letters = first.rstrip("0123456789")
+    below = [part for part in (first[len(letters) :], *below) if part]
+    accent = next((end for end in _ACCENTS if letters.endswith(end) and _is_letter(letters.removesuffix(end))), "")
+    letter = _letter(letters.removesuffix(accent))
+    subscript = ", ".join(part if part.isdecimal() else _letter(part) for part in below)
+    accented = f"\\{accent}{{{letter}}}" if accent else letter
+    return (f"{accented}_{{{subscript}}}" if subscript else accented) + "'" * name.count("'")
+
+
+_ACCENTS = ("hat", "bar", "tilde", "dot")
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 or text.lower() in greeks
+
+
+def _letter(text: str) -> str:
+    if not _is_letter(text):
+        return f"\\mathrm{{{text}}}"
+    return text if len(text) == 1 else str(translate(text))
+
+
+def apart(formula: str) -> str:
+    """Put a space between a word and the factor before or after it, which LaTeX would set as one word."""
+    return _AFTER_A_WORD.sub(r"\1 \\, ", _BEFORE_A_WORD.sub(r"\1 \\, ", formula))
+
+
+_SIGNS = ("neq", "geq", "leq", "odot", "wedge", "vee", "cdot")
+_BELOW = r"(?:[_^]\{(?:[^{}]|\{[^{}]*\})*\})*"
+_NO_SIGN_BEFORE = "".join(rf"(?<!\\{sign})" for sign in _SIGNS)
+_BEFORE_A_WORD = re.compile(r"([\w})\]'])" + _NO_SIGN_BEFORE + r" (?=\\mathrm\{)")
+_FACTOR = rf"(?!\\(?:{'|'.join(_SIGNS)}|text|right|end|\\|,))[\\\w(\[]"
+_AFTER_A_WORD = re.compile(r"(\\mathrm\{\w+\}" + _BELOW + rf") (?={_FACTOR})")
 
 
 def joined(terms: Sequence[str]) -> str:
@@ -50,7 +90,7 @@ def joined(terms: Sequence[str]) -> str:
 
 def entrywise(value: Expr, indices: tuple[Idx, ...]) -> str:
     """Return the LaTeX of the array whose entry at `indices` is `value`: X for X_{ij}, ⊙ for a product of entries."""
-    return str(_EntrywisePrinter(indices).doprint(value))
+    return apart(str(_EntrywisePrinter(indices).doprint(value)))
 
 
 def _with_letters(value: Expr) -> Expr:
@@ -77,11 +117,13 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
     between = " "
     fractions = True
 
-    def _print_Idx(self, value: Idx) -> str:
-        return str(value.label.name)
+    def _print_Symbol(self, value: Symbol) -> str:
+        return named(value.name)
 
-    def _print_Name(self, value: Name) -> str:
-        return str(self._print(Symbol(value.name)))
+    _print_Name = _print_Symbol
+
+    def _print_Idx(self, value: Idx) -> str:
+        return named(value.label.name)
 
     def _print_Indexed(self, value: Indexed) -> str:
         # LaTeX allows one subscript: W1 is printed W_{1}, and its entries W_{1, rs}.
@@ -94,7 +136,17 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_Sum(self, value: Sum) -> str:
         body = self.parenthesize(value.function, PRECEDENCE["Mul"], strict=True)
-        return f"\\sum_{{{', '.join(index.label.name for index, *_ in value.limits)}}} {body}"
+        if body.startswith("-"):
+            body = f"\\left({body}\\right)"
+        return f"\\sum_{{{', '.join(named(index.label.name) for index, *_ in value.limits)}}} {body}"
+
+    def _print_Pow(self, value: Expr) -> str:
+        # r² √r rather than r to the power 5/2.
+        if value.base.is_Symbol or isinstance(value.base, Indexed):
+            whole = value.exp - Rational(1, 2)
+            if whole.is_Integer and whole > 0:
+                return f"{self._print(value.base**whole)} {self._print(sqrt(value.base))}"
+        return str(super()._print_Pow(value))
 
     def _print_Iverson(self, value: Expr, exp: str | None = None) -> str:
         return f"[{self._print(value.args[0])}]" + (f"^{{{exp}}}" if exp else "")

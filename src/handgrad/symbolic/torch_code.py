@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
-from keyword import iskeyword
+from functools import reduce
+from itertools import chain, count, pairwise
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
@@ -16,53 +16,73 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from handgrad.symbolic.calculus import (
     Definition,
-    Iverson,
-    Name,
-    Sum,
     definition_of,
     free_indices,
     in_order,
     outermost,
     size,
 )
+from handgrad.symbolic.formulas import FUNCTIONS, Iverson, Name, Sum, TensorSymbol
 from handgrad.symbolic.notation import reading_order
+from handgrad.symbolic.stable import CODE, Largest, stabilized
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-_FUNCTIONS = {name: f"torch.{name}" for name in ("exp", "log", "sin", "cos", "tanh")} | {
-    "Abs": "torch.abs",
-    "sign": "torch.sign",
-}
-
-
 @dataclass(frozen=True)
 class TorchFunction:
-    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape."""
+    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape.
+
+    What it returns is a tensor of the formula's shape, with the dtype and on the device of the real arrays; of float64
+    where there are none. Arrays of whole numbers are looked up with: `lookups` are the axes they are to stay inside.
+    """
 
     source: str
     arrays: dict[str, tuple[Expr, ...]]
-    sizes: tuple[str, ...]
+    sizes: dict[str, Symbol]
     shape: tuple[Expr, ...]
     function: Any
+    whole: frozenset[str]
+    lookups: dict[str, Expr]
 
     def __call__(self, **given: Any) -> "Tensor":
-        """Evaluate; TypeError on a missing or unknown name, ValueError on shapes that do not fit the formula."""
+        """Evaluate; ValueError on shapes, dtypes, devices or whole numbers that do not fit the formula.
+
+        TypeError on a missing or unknown name, an array that is no tensor or not of its kind, a size that is no int.
+        """
         names = [*self.arrays, *self.sizes]
         if {*given} != {*names}:
             raise TypeError(f"the formula is in {', '.join(names)}; it was given {', '.join(given) or 'nothing'}")
+        tensors = {name: _tensor(name, given[name], name in self.whole) for name in self.arrays}
+        numbers = {symbol: _whole(symbol, given[name]) for name, symbol in self.sizes.items()}
+        _require_alike({name: tensor for name, tensor in tensors.items() if name not in self.whole})
+        numbers |= self._extents(tensors, numbers)
+        for name, axis in self.lookups.items():
+            _require_inside(name, tensors[name], int(axis.subs(numbers)))
+        try:
+            result: Tensor = self.function(**given | tensors)
+        except (ArithmeticError, IndexError) as error:
+            raise ValueError(f"the formula has no value at these sizes: {error}") from error
+        return result
+
+    def _extents(self, tensors: dict[str, "Tensor"], numbers: dict[Symbol, int]) -> dict[Expr, int]:
+        """Return the sizes that shapes tell; ValueError if they do not fit each other, or the numbers given."""
         known: dict[Expr, tuple[int, str]] = {}
         for name, shape in self.arrays.items():
-            actual = tuple(given[name].shape)
+            actual = tuple(tensors[name].shape)
             if len(actual) != len(shape):
                 raise ValueError(f"{name} has shape {actual}; in the formula it has shape {shape}")
             for extent, number in zip(shape, actual, strict=True):
                 first, where = known.setdefault(extent, (number, name))
                 if first != number or (extent.is_number and extent != number):
                     raise ValueError(f"{extent} is {first} in {where}, but {number} in {name} of shape {actual}")
-        result: Tensor = self.function(**given)
-        return result
+        extents = {extent: number for extent, (number, _) in known.items()}
+        simple = numbers | {extent: number for extent, number in extents.items() if extent.is_Symbol}
+        for extent, number in extents.items():
+            if (computed := extent.subs(simple)).is_number and computed != number:
+                raise ValueError(f"{extent} is {computed} elsewhere, but {number} in {known[extent][1]}")
+        return extents
 
     def __repr__(self) -> str:
         return self.source
@@ -71,24 +91,68 @@ class TorchFunction:
         return f"```python\n{self.source}\n```"
 
 
+def _tensor(name: str, value: Any, whole: bool) -> "Tensor":
+    """Return an array as it is computed with; TypeError if it is none, or of another kind."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} is an array; it was given as {type(value).__name__}: give a torch.Tensor")
+    if whole:
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise TypeError(f"{name} is an array of whole numbers; it was given with {value.dtype}: give {name}.long()")
+        return value.long()
+    if not value.is_floating_point():
+        raise TypeError(f"{name} is an array of real numbers; it was given with {value.dtype}: give {name}.double()")
+    return value
+
+
+def _whole(symbol: Symbol, value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{symbol} is a whole number; it was given as {type(value).__name__}: give an int")
+    if symbol.is_positive and value < 0:
+        raise ValueError(f"{symbol} is a size; it was given as {value}")
+    return value
+
+
+def _require_alike(real: dict[str, "Tensor"]) -> None:
+    names = [*real]
+    for first, name in pairwise(names):
+        for what in ("dtype", "device"):
+            one, other = getattr(real[first], what), getattr(real[name], what)
+            if one != other:
+                raise ValueError(
+                    f"{first} has {what} {one}, but {name} has {other}; a formula is computed in one {what}"
+                )
+
+
+def _require_inside(name: str, places: "Tensor", extent: int) -> None:
+    if places.numel() and not (int(places.min()) >= 0 and int(places.max()) < extent):
+        raise ValueError(f"{name} says which of {extent} is meant, and has numbers that are not from 0 to {extent - 1}")
+
+
 def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> TorchFunction:
     """Return the definition as a function of the arrays, and of the numbers that no array's shape tells, in its value.
 
-    Definitions that the value uses become assignments. `functions` are torch's versions, by name, of sympy functions
-    other than exp, log, sin, cos, tanh and the absolute value. ValueError on a function that has none, and if two
-    things have one name.
+    Definitions that the value uses become assignments, but sums of exponentials that something is divided by, or whose
+    logarithm is taken: those are computed relative to the largest exponent, as torch's softmax and logsumexp are, and
+    1 / (1 + exp(-z)) is torch.sigmoid(z). So formulas of such parts are finite where what they stand for is; of
+    others that overflow, such as exp(z) - exp(z), they are not. `functions` are torch's versions, by name, of functions
+    of the user's own. ValueError on a function that has none, and if two things have one name.
     """
     import torch
 
-    steps = in_order(definition)
+    if not isinstance(definition, Definition):
+        raise TypeError(f"what is compiled is a definition, made with define, and {definition!r} is none")
+    steps = stabilized(in_order(definition))
     bases, numbers = _given(steps)
-    _require_python_names(bases, numbers, functions)
+    _require_distinct_names(bases, numbers, functions)
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
     arrays |= {number.name: () for number in numbers}
-    real = [base.label.name for base in bases if not base.label.is_integer] + [number.name for number in numbers]
+    whole = frozenset(base.label.name for base in bases if base.label.is_integer)
     symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
     taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
-    coder = _Coder(next(iter(real), None), taken, _FUNCTIONS | {name: name for name in functions})
+    known = {name: code.torch for name, code in FUNCTIONS.items()} | CODE | {name: name for name in functions}
+    coder = _Coder([*arrays], whole, taken, known)
     *codes, value = [coder.definition(step) for step in steps]
     assigned = [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes, strict=True)]
     unpacked, sizes = _unpacked(coder.sizes, arrays)
@@ -97,7 +161,18 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     namespace: dict[str, Any] = {"torch": torch, "math": math, **functions}
     exec(source, namespace)
     shape = tuple(map(size, definition.indices))
-    return TorchFunction(source, arrays, sizes, shape, namespace[definition.name])
+    return TorchFunction(source, arrays, sizes, shape, namespace[definition.name], whole, _lookups(steps))
+
+
+def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
+    """Return the axes on which an array's entry says which entry of another is meant, by the array's name."""
+    entries = {entry for step in steps for entry in step.value.atoms(Indexed)}
+    return {
+        index.base.label.name: axis
+        for entry in entries
+        for index, axis in zip(entry.indices, entry.shape, strict=True)
+        if isinstance(index, Indexed)
+    }
 
 
 def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
@@ -116,37 +191,40 @@ def made_of(definition: Definition) -> dict[str, Any]:
     return {base.label.name: base for base in bases} | {number.name: number for number in numbers}
 
 
-def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tuple[list[str], tuple[str, ...]]:
-    """Return code that reads sizes off the shapes of arrays, and the names of the sizes that no shape tells."""
+def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tuple[list[str], dict[str, Symbol]]:
+    """Return code that reads sizes off the shapes of arrays, and the sizes that no shape tells, by name."""
     lines = []
     for name, shape in arrays.items():
         if sizes & {*shape}:
             names = [str(extent) if extent in sizes else "_" for extent in shape]
             lines.append(f"{', '.join(names)}{',' if len(shape) == 1 else ''} = {name}.shape")
             sizes = sizes - {*shape}
-    return lines, tuple(sorted(map(str, sizes)))
+    return lines, {str(symbol): symbol for symbol in sorted(sizes, key=str)}
 
 
 class _Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
-    def __init__(self, like: str | None, taken: set[str], functions: dict[str, str]) -> None:
+    def __init__(self, arrays: list[str], whole: frozenset[str], taken: set[str], functions: dict[str, str]) -> None:
         self.taken, self.functions = taken, functions
-        self.dtype = f"{like}.dtype" if like else "torch.float64"
-        self.device = f", device={like}.device" if like else ""
+        real = [name for name in arrays if name not in whole]
+        self.dtype = f"{real[0]}.dtype" if real else "torch.float64"
+        self.device = f", device={(real or arrays)[0]}.device" if arrays else ""
+        self.options = f"dtype={self.dtype}{self.device}"
+        self.printer = _Printer(self.options, self.device, functions)
         self.names: dict[Any, str] = {}
         self.sizes: set[Symbol] = set()
+        self.exact = False
 
     def definition(self, definition: Definition) -> str:
         """Return code of a whole array, and remember its name."""
         names = chain([definition.name], (f"{definition.name}_{number}" for number in count(2)))
         name = self.names[definition.base] = next(name for name in names if name not in self.taken)
         self.taken.add(name)
-        code, axes = self.expression(definition.value, definition.indices)
-        if all(symbol.is_integer for symbol in definition.value.atoms(Symbol)) and not definition.value.atoms(Idx):
-            code = f"torch.tensor({code}, dtype={self.dtype}{self.device})"
-        elif not axes and definition.indices:
-            code = f"torch.as_tensor({code}, dtype={self.dtype}{self.device})"
+        printed, axes = self.printable(definition.value, definition.indices)
+        code = self.printer.doprint(printed)
+        if _is_number(printed):
+            code = f"torch.tensor({code}, {self.options})"
         if axes == definition.indices:
             return code
         aligned = _aligned(f"({code})", axes, definition.indices)
@@ -158,7 +236,13 @@ class _Coder:
 
     def expression(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code, and its axes: those indices of `order` that are free in `value`."""
+        printed, axes = self.printable(value, order)
+        return self.printer.doprint(printed), axes
+
+    def printable(self, value: Expr, order: tuple[Idx, ...]) -> tuple[Expr, tuple[Idx, ...]]:
+        """Return `value` with a symbol for each tensor in it, and its axes."""
         axes = tuple(index for index in order if index in free_indices(value))
+        value = value.xreplace({part: self.comparison(part, axes) for part in _whole_comparisons(value)})
         tensors: dict[Expr, Expr] = {}
         outer = [factor for factor in Mul.make_args(value) if isinstance(factor, (Indexed, KroneckerDelta))]
         if len({frozenset(free_indices(factor)) for factor in outer}) > 1:
@@ -169,15 +253,29 @@ class _Coder:
             tensors[part] = self.part(part, order, axes)
         printed = value.xreplace(tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
-        if unknown := used - {*self.functions, "Iverson", "Piecewise"}:
-            raise ValueError(f"{value}: torch code is known for {', '.join(self.functions)}, not for {min(unknown)}")
+        if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise"}:
+            raise ValueError(f"{value}: there is no torch code for {min(unknown)}; give compile torch's version of it")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
-        return str(_Printer(self.dtype, self.device, self.functions).doprint(printed)), axes
+        return printed, axes
+
+    def comparison(self, relation: Relational, axes: tuple[Idx, ...]) -> Expr:
+        """Return a comparison of whole numbers, which stay whole: a float16 holds none above 2048 exactly."""
+        sides = (_aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args))
+        return TensorSymbol(f" {relation.rel_op} ".join(sides))
+
+    def exactly(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
+        """Return code in which whole numbers are not converted to the dtype of the real ones."""
+        before, self.exact = self.exact, True
+        code = self.expression(value, order)
+        self.exact = before
+        return code
 
     def part(self, part: Expr, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a sum, an entry, a delta, an index or a defined number as a symbol, times the numbers in it."""
         if isinstance(part, Name):
-            return Symbol(self.names[part], real=True)
+            return TensorSymbol(self.names[part])
+        if isinstance(part, Largest):
+            return self.largest(part, order, axes)
         return self.sum(part, order, axes) if isinstance(part, Sum) else self.product([part], order, axes)
 
     def sum(self, part: Sum, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
@@ -189,6 +287,16 @@ class _Coder:
         repeats = [size(index) for index in summed if index not in free_indices(part.function)]
         return Mul(*repeats, self.product(factors, order, axes))
 
+    def largest(self, part: Largest, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
+        """Return the largest of what a sum would sum, as a symbol."""
+        summed = tuple(index for index, *_ in part.limits)
+        code, own = self.expression(part.function, order + summed)
+        places = [place for place, index in enumerate(own) if index in summed]
+        where = places[0] if len(places) == 1 else tuple(places)
+        code = code if code.isidentifier() else f"({code})"
+        kept = tuple(index for index in own if index not in summed)
+        return TensorSymbol(_aligned(f"{code}.amax({where})", kept, axes))
+
     def product(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a product, summed over all indices not in `order`, as a symbol times numbers."""
         numbers = [self.number(factor) for factor in factors if not free_indices(factor)]
@@ -197,11 +305,14 @@ class _Coder:
 
     def number(self, value: Expr) -> Expr:
         """Return a factor without axes; what torch has to compute becomes a symbol."""
-        return Symbol(f"({self.expression(value, ())[0]})", real=True) if value.has(Sum, Name) else value
+        if not value.has(Sum, Name):
+            return value
+        printed, _ = self.printable(value, ())
+        return printed if _is_number(printed) else TensorSymbol(f"({self.printer.doprint(printed)})")
 
-    def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Symbol:
+    def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> TensorSymbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
-        return Symbol(_aligned(*self.contraction(factors, order), axes), real=True)
+        return TensorSymbol(_aligned(*self.contraction(factors, order), axes))
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
@@ -209,11 +320,11 @@ class _Coder:
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
         inner = order + tuple(sorted(free.difference(order), key=str))
+        whole = [isinstance(factor, Indexed) and factor.is_integer and not self.exact for factor in factors]
         operands = [self.operand(factor, inner) for factor in factors]
+        operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
         if len(operands) == 1 and (code := _summed(*operands[0], axes)):
             return code, axes
-        whole = [isinstance(factor, (Idx, Indexed)) and factor.is_integer for factor in factors]
-        operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
         return _einsum(operands, axes), axes
 
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
@@ -229,27 +340,36 @@ class _Coder:
         if isinstance(factor, KroneckerDelta):
             left, right = factor.args
             if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
-                return f"torch.eye({self.size(left)}, dtype={self.dtype}{self.device})", factor.args
+                return f"torch.eye({self.size(left)}, {self.options})", factor.args
             axes = tuple(index for index in order if index in free_indices(factor))
-            sides = (
-                _aligned(f"({code})", given, axes) for code, given in (self.expression(s, axes) for s in factor.args)
-            )
-            return f"({' == '.join(sides)}).to({self.dtype})", axes
+            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({self.dtype})", axes
         if isinstance(factor, Idx):
-            return f"torch.arange({self.size(factor)}{self.device})", (factor,)
+            return f"torch.arange({self.size(factor)}{self.device if self.exact else ', ' + self.options})", (factor,)
         code, axes = self.expression(factor, order)
         return (code if factor.is_Function else f"({code})"), axes
 
 
-def _require_python_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: Mapping[str, Any]) -> None:
-    """Raise ValueError if two things have one name, or a name is none in Python."""
+def _require_distinct_names(bases: Sequence[Any], numbers: Iterable[Symbol], functions: Mapping[str, Any]) -> None:
+    """Raise ValueError if two things have one name, TypeError if a function is none."""
     names = [base.label.name for base in dict.fromkeys(bases)] + [number.name for number in numbers] + [*functions]
     names += {symbol.name for base in bases for extent in base.shape for symbol in extent.free_symbols}
+    if strange := [name for name, function in functions.items() if not callable(function)]:
+        raise TypeError(f"{strange[0]} is no function")
     for name in names:
-        if not name.isidentifier() or iskeyword(name):
-            raise ValueError(f"{name!r} is no name in Python: give the array another")
         if names.count(name) > 1:
             raise ValueError(f"two different arrays, numbers, sizes or functions are called {name}: rename one")
+
+
+def _whole_comparisons(value: Expr) -> list[Relational]:
+    """Return the comparisons of indices and entries that are whole numbers, but for those inside of sums."""
+    found = outermost(value, (Relational, Sum, Indexed, KroneckerDelta))
+    relations = [part for part in found if isinstance(part, Relational)]
+    return [part for part in relations if free_indices(part) and (part.lhs - part.rhs).is_integer]
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value, or a condition, is Python's in the code, and not a tensor."""
+    return all(symbol.is_integer for symbol in value.free_symbols)
 
 
 def _is_spread(factor: Expr) -> bool:
@@ -294,9 +414,13 @@ def _with_plain_indices(factor: Expr) -> list[Expr]:
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
     """Python code for what happens entry by entry."""
 
-    def __init__(self, dtype: str, device: str, functions: dict[str, str]) -> None:
+    def __init__(self, options: str, device: str, functions: dict[str, str]) -> None:
         super().__init__({"user_functions": functions})
-        self.options = f"dtype={dtype}{device}"
+        self.options, self.device = options, device
+
+    def doprint(self, value: Expr) -> str:
+        """Return the code."""
+        return str(super().doprint(value))
 
     def _print_Add(self, value: Expr, order: str | None = None) -> str:
         positive_first = sorted(
@@ -310,22 +434,29 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
             return str(super()._print_Mul(value))
         # Not a product with 0 and 1: where the condition fails the result is 0 even if the rest is infinite.
         rest = Mul(*(factor for factor in value.args if not isinstance(factor, Iverson)))
-        if sympy.And(*conditions) == sympy.false:
-            return f"(0*{self.tensor(rest)})"
-        return f"torch.where({self._print(sympy.And(*conditions))}, {self.tensor(rest)}, 0)"
+        return self.choice(sympy.And(*conditions), rest, sympy.S.Zero)
+
+    def choice(self, condition: Any, value: Expr, other: Expr) -> str:
+        """Print one of two values; what is decided by sizes alone is decided in Python."""
+        if condition == sympy.false:
+            return "0" if _is_number(value) else f"torch.zeros_like({self._print(value)})"
+        code = self._print(condition)
+        if _is_number(condition):
+            if _is_number(value) and _is_number(other):
+                return f"({self._print(value)} if {code} else {self._print(other)})"
+            code = f"torch.tensor({code}{self.device})"
+        return f"torch.where({code}, {self.tensor(value)}, {self._print(other)})"
 
     def tensor(self, value: Expr) -> str:
         """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
         code = str(self._print(value))
-        return f"torch.tensor({code}, {self.options})" if self.is_number(value) else code
+        return f"torch.tensor({code}, {self.options})" if _is_number(value) else code
 
-    @staticmethod
-    def is_number(value: Expr) -> bool:
-        """Say whether the value is a Python number in the code, and not a tensor."""
-        return all(symbol.is_integer for symbol in value.free_symbols)
+    def _print_Float(self, value: Expr) -> str:
+        return repr(float(value))
 
     def _print_Pow(self, value: Expr, rational: bool = False) -> str:
-        if value.is_commutative and abs(value.exp) == Rational(1, 2) and not self.is_number(value):
+        if value.is_commutative and abs(value.exp) == Rational(1, 2) and not _is_number(value):
             return str(self._hprint_Pow(value, rational=rational, sqrt="torch.sqrt"))
         base, exponent = (self.parenthesize(part, PRECEDENCE["Pow"]) for part in value.args)
         return f"{base}**{exponent}"
@@ -340,15 +471,13 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return " | ".join(f"({self._print(part)})" for part in sorted(value.args, key=str))
 
     def _print_Not(self, value: Any) -> str:
-        return f"~({self._print(value.args[0])})"
+        return f"{'not ' if _is_number(value) else '~'}({self._print(value.args[0])})"
 
     def _print_Function(self, value: Expr) -> str:
         name = type(value).__name__
-        if self.is_number(value) and name in _FUNCTIONS:
-            return f"math.{name}({', '.join(str(self._print(part)) for part in value.args)})"
+        if _is_number(value) and name in FUNCTIONS:
+            return f"{FUNCTIONS[name].python}({', '.join(str(self._print(part)) for part in value.args)})"
         return str(super()._print_Function(value))
-
-    _print_exp = _print_log = _print_sin = _print_cos = _print_tanh = _print_sign = _print_Function
 
     def _print_Exp1(self, _: Expr) -> str:
         return "math.e"
@@ -357,16 +486,24 @@ class _Printer(PythonCodePrinter):  # type: ignore[misc]
         return "math.pi"
 
     def _print_Iverson(self, value: Expr) -> str:
-        return f"torch.where({self._print(value.args[0])}, {self.tensor(sympy.S.One)}, 0)"
+        return self.choice(value.args[0], sympy.S.One, sympy.S.Zero)
+
+    def _print_Larger(self, value: Expr) -> str:
+        numbers = [part for part in value.args if _is_number(part)]
+        tensors = [self._print(part) for part in value.args if part not in numbers]
+        code = reduce(lambda one, other: f"torch.maximum({one}, {other})", tensors)
+        return f"({code}).clamp(min={self._print(numbers[0])})" if numbers else code
 
     def _print_Piecewise(self, value: Expr) -> str:
         (branch, condition), *others = value.args
-        if condition == sympy.true:
-            return self.tensor(branch)
         if not others:
-            raise ValueError(f"{value}: there is no case for the rest; end with (…, True)")
-        rest = self._print(Piecewise(*others)) if len(others) > 1 else self._print(others[0][0])
-        return f"torch.where({self._print(condition)}, {self.tensor(branch)}, {rest})"
+            return str(self._print(branch))
+        return self.choice(condition, branch, Piecewise(*others))
+
+
+# Sympy prints these as functions of Python's own.
+for _name in FUNCTIONS:
+    setattr(_Printer, f"_print_{_name}", _Printer._print_Function)
 
 
 def _summed(text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:

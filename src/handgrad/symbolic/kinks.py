@@ -1,0 +1,136 @@
+"""Where a value has a kink or a jump: what is derived holds elsewhere."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import sympy
+from sympy import Abs, Add, Dummy, Eq, Expr, Idx, Indexed, Ne, Piecewise, Symbol, sign
+from sympy.core.relational import Relational
+
+from handgrad.symbolic.calculus import Definition, in_order, label_of, outermost, size, with_brackets
+from handgrad.symbolic.formulas import Iverson, Name, Sum
+from handgrad.symbolic.notation import latex
+
+
+class Border(NamedTuple):
+    """A condition's sides, or what an absolute value or a sign is taken of; and the value that it stands in."""
+
+    left: Expr
+    right: Expr
+    scope: Expr
+    at: type
+    """What is at the border: a relation, an absolute value, a sign."""
+
+    @property
+    def difference(self) -> Expr:
+        """What is 0 at the border."""
+        return self.left - self.right
+
+
+def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
+    """Say in Markdown where a derivative of `output` holds, and which values jump elsewhere; nothing if it always does.
+
+    The letters are those of the result, if the border is in it.
+    """
+    letters = {_pattern(border): border for border in _borders(result, result)}
+    found: dict[Expr, str] = {}
+    jumps: dict[str, None] = {}
+    for step in in_order(output):
+        for border in _borders(step.value, step.value):
+            if border.difference.is_integer or not _depends(border.difference, label_of(entry)):
+                continue
+            shown = letters.get(_pattern(border), border)
+            left, right = latex(shown.left), latex(shown.right)
+            found[_pattern(border)] = f"${left} \\neq {right}$"
+            if words := _jump(border):
+                jumps[f"where ${left} = {right}$, ${latex(label_of(step.entry))}$ {words}"] = None
+    return "; ".join([f"for {' and '.join(found.values())}", *jumps]) if found else ""
+
+
+def _borders(value: Expr, scope: Expr) -> Iterator[Border]:
+    """Yield the borders in a value; their scope is all of it, or what the innermost sum around it sums over."""
+    if isinstance(value, Relational):
+        yield Border(value.lhs, value.rhs, scope, type(value))
+    elif isinstance(value, Sum):
+        yield from _borders(value.function, value.function)
+    elif not isinstance(value, Indexed):
+        if isinstance(value, (Abs, sign)):
+            terms = Add.make_args(value.args[0])
+            negative = [term for term in terms if len(terms) > 1 and term.could_extract_minus_sign()]
+            positive = [term for term in terms if term not in negative]
+            yield Border(Add(*positive), -Add(*negative), scope, type(value))
+        for part in value.args:
+            yield from _borders(part, scope)
+
+
+def _pattern(border: Border) -> Expr:
+    """Return what is 0 at a border, with letters that depend on their order alone."""
+    difference = border.difference
+    met = dict.fromkeys(part for part in sympy.preorder_traversal(difference) if isinstance(part, Idx))
+    renamed = difference.xreplace({index: Idx(f"_{place}", size(index)) for place, index in enumerate(met)})
+    return -renamed if renamed.could_extract_minus_sign() else renamed
+
+
+def _depends(value: Expr, label: Symbol) -> bool:
+    return any(
+        symbol == label or (isinstance(symbol, Name) and _depends(symbol.definition.value, label))
+        for symbol in value.atoms(Symbol)
+    )
+
+
+def _jump(border: Border) -> str:
+    """Return what is to be said of a value at a border; nothing where it is continuous."""
+    if border.at is Abs:
+        return ""
+    scope = border.scope.replace(lambda part: isinstance(part, Piecewise), with_brackets)
+    parts = outermost(Add(scope, border.difference, evaluate=False), (Idx, Indexed, Sum, Name, Symbol))
+    scalars = {part: Dummy(real=True) for part in parts if not isinstance(part, Idx)}
+    difference, scope = border.difference.xreplace(scalars), scope.xreplace(scalars)
+    above, below = (_on_one_side(scope, difference, side, border.at in (Eq, Ne)) for side in (1, -1))
+    gaps = [_gap(above - below, difference, signs) for signs in _signs(difference)]
+    if all(gap == 0 for gap in gaps):
+        return ""
+    known = all(gap is not None and not gap.has(Iverson, sympy.nan, sympy.zoo, sympy.oo) for gap in gaps)
+    return "jumps, and has no derivative" if known else "is not known to be continuous"
+
+
+def _on_one_side(scope: Expr, difference: Expr, side: int, is_point: bool) -> Expr:
+    """Return a value as it is next to a border where the difference is positive, or negative, for conditions.
+
+    The two sides of an equation are the point itself, and what is around it.
+    """
+
+    def decided(part: Expr) -> Expr:
+        own = part.args[0] if isinstance(part, sign) else part.lhs - part.rhs
+        place = side * next((way for way in (1, -1) if sympy.expand(own - way * difference) == 0), 0)
+        if not place:
+            return part
+        if isinstance(part, sign):
+            return sympy.Integer(place)
+        if isinstance(part, (Eq, Ne)):
+            return sympy.sympify(isinstance(part, Eq) == (is_point and side > 0))
+        return sympy.sympify((part.rel_op[0] == ">") == (place > 0))
+
+    return scope.replace(lambda part: isinstance(part, (Relational, sign)), decided)
+
+
+def _signs(difference: Expr) -> list[dict[Expr, Expr]]:
+    """Return what each absolute value may be: |x| is x, or −x."""
+    choices: list[dict[Expr, Expr]] = [{}]
+    for part in difference.atoms(Abs):
+        choices = [{**choice, part: way * part.args[0]} for choice in choices for way in (1, -1)]
+    return choices
+
+
+def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
+    """Return the height of a jump at the border, or None if that is not found."""
+    gap, difference = gap.xreplace(signs), sympy.expand(difference.xreplace(signs))
+    for scalar in sorted(difference.atoms(Dummy), key=lambda dummy: dummy.dummy_index):
+        slope = difference.diff(scalar)
+        if slope != 0 and not slope.has(scalar):
+            return sympy.simplify(gap.subs(scalar, sympy.expand(scalar - difference / slope)))
+    for scalar in difference.atoms(Dummy):
+        if difference.is_polynomial(scalar) and (roots := sympy.roots(difference, scalar)):
+            gaps = [sympy.simplify(gap.subs(scalar, root)) for root in roots]
+            return next((gap for gap in gaps if gap != 0), sympy.S.Zero)
+    return sympy.S.Zero if sympy.simplify(gap) == 0 else None

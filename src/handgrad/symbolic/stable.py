@@ -1,0 +1,386 @@
+"""Exponentials that would overflow are computed relative to the largest: exp(z) / Σ exp(z), log(Σ exp(z)), …
+
+A formula is the same after this. For a sum S of exponentials, with m the largest of their exponents, S is exp(m) S',
+where S' sums exponentials of at most 0; exp(a) / S is then exp(a − m) / S', and log(S) is m + log(S').
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import sympy
+from sympy import Add, Expr, Idx, Indexed, Mul, Piecewise, Pow, exp, log, oo
+
+from handgrad.symbolic.calculus import Definition, canonical, free_indices, rename, size, unfolded
+from handgrad.symbolic.formulas import Array, Iverson, Name, Sum
+
+
+class StableSigmoid(sympy.Function):  # type: ignore[misc]
+    """1 / (1 + exp(−z)), by torch."""
+
+    is_real = True
+
+
+class StableLogSigmoid(sympy.Function):  # type: ignore[misc]
+    """−log(1 + exp(−z)), by torch."""
+
+    is_real = True
+
+
+class Larger(sympy.Function):  # type: ignore[misc]
+    """The largest of values, entry by entry."""
+
+    is_real = True
+
+
+class Largest(Sum):
+    """The largest of the values that a sum would sum."""
+
+
+# What the printer is to call these.
+CODE = {"StableSigmoid": "torch.sigmoid", "StableLogSigmoid": "torch.nn.functional.logsigmoid"}
+
+
+class Exponential(NamedTuple):
+    """A positive number, or a bracket, times exp(exponent), summed over some indices."""
+
+    coefficient: Expr
+    exponent: Expr
+    dummies: tuple[Idx, ...]
+
+
+def stabilized(steps: Sequence[Definition]) -> list[Definition]:
+    """Return definitions of the same values, the last for the last, without those that are not used any more."""
+    rewriter = _Rewriter()
+    found: list[Definition] = []
+    for step in steps:
+        value = rewriter.value(step.value.replace(lambda part: isinstance(part, Mul), _where_defined))
+        found += [*rewriter.new, replace(step, value=value)]
+        rewriter.new.clear()
+    used, kept = {found[-1].base}, []
+    for step in reversed(found):
+        if step.base in used:
+            kept.append(step)
+            used |= {name.definition.base for name in step.value.atoms(Name)}
+    return kept[::-1]
+
+
+def _where_defined(product: Expr) -> Expr:
+    """Give products a bracket that leaves out where one factor is 0 and another infinite, and the product is 0.
+
+    These are t x^(t − 1), a derivative of x^t, where t and x are 0, and x log(x) where x is 0.
+    """
+    powers = [factor.as_base_exp() for factor in product.args if not isinstance(factor, exp)]
+    vanishing = {
+        factor
+        for _, power in powers
+        for factor in product.args
+        if not power.is_number and (factor - power).is_Integer and factor - power > 0
+    }
+    vanishing |= {
+        base**power
+        for base, power in powers
+        if log(base) in product.args and not power.is_negative and not base.is_positive and not _has_logarithm(base)
+    }
+    return Mul(*product.args, *(Iverson(sympy.Ne(factor, 0)) for factor in sorted(vanishing, key=str)))
+
+
+def exponentials(value: Expr) -> list[Exponential] | None:
+    """Write a value as a sum of exponentials with coefficients that are not negative; None if it is none."""
+    is_python_number = not free_indices(value) and all(symbol.is_integer for symbol in value.free_symbols)
+    terms = None if is_python_number else _terms(value)
+    return terms if terms and any(term.exponent != 0 for term in terms) else None
+
+
+def _terms(value: Expr) -> list[Exponential] | None:
+    if isinstance(value, exp):
+        return [Exponential(sympy.S.One, value.args[0], ())]
+    if isinstance(value, Iverson) or _is_positive(value):
+        return [Exponential(value, sympy.S.Zero, ())]
+    if isinstance(value, Sum):
+        inner, summed = _terms(value.function), tuple(index for index, *_ in value.limits)
+        return None if inner is None else [term._replace(dummies=term.dummies + summed) for term in inner]
+    if isinstance(value, (Add, Mul)):
+        parts = []
+        for part in value.args:
+            if (terms := _terms(part)) is None:
+                return None
+            parts.append(terms)
+        return [term for terms in parts for term in terms] if isinstance(value, Add) else _product(parts)
+    inner = unfolded(value) if isinstance(value, (Indexed, Name)) else None
+    return None if inner is None else _terms(inner)
+
+
+def _is_positive(value: Expr) -> bool:
+    """Say whether a value is made of positive numbers and sizes."""
+    return bool(value.is_positive and not value.has(Indexed, Name, exp))
+
+
+def _product(parts: list[list[Exponential]]) -> list[Exponential] | None:
+    spread = [terms for terms in parts if len(terms) > 1 or terms[0].dummies]
+    if len(spread) > 1:
+        return None
+    single = [terms[0] for terms in parts if terms not in spread]
+    by, exponent = Mul(*(term.coefficient for term in single)), Add(*(term.exponent for term in single))
+    wide = spread[0] if spread else [Exponential(sympy.S.One, sympy.S.Zero, ())]
+    return [Exponential(by * term.coefficient, exponent + term.exponent, term.dummies) for term in wide]
+
+
+@dataclass
+class _Factors:
+    """Factors, exponents by the indices in them, and powers of sums of exponentials, by a canonical form."""
+
+    factors: list[Expr] = field(default_factory=list)
+    exponents: dict[frozenset[Idx], Expr] = field(default_factory=dict)
+    sums: dict[Expr, tuple[Expr, Expr]] = field(default_factory=dict)
+
+    def add(self, base: Expr, power: Expr, unfold: bool) -> None:
+        """Multiply by a power; defined values that are products of exponentials and such sums are taken apart."""
+        if isinstance(base, exp):
+            self._add_exponent(power * base.args[0])
+        elif terms := exponentials(base):
+            self._add_sum(base, power, terms)
+        elif (other := _complement(base)) is not None:
+            self.add(other, power, unfold)
+        elif isinstance(base, (Mul, Pow)) and _has_logarithm(base):
+            for part in Mul.make_args(base):
+                inner, own = _power(part)
+                self.add(inner, own * power, unfold)
+        elif unfold and isinstance(base, (Indexed, Name)) and _has_logarithm(base):
+            self.add(unfolded(base), power, unfold)
+        else:
+            self.factors.append(base**power)
+
+    def _add_exponent(self, exponent: Expr) -> None:
+        key = frozenset(free_indices(exponent))
+        self.exponents[key] = self.exponents.get(key, sympy.S.Zero) + exponent
+
+    def _add_sum(self, base: Expr, power: Expr, terms: list[Exponential]) -> None:
+        if len(terms) == 1 and not terms[0].dummies:
+            self.factors.append(terms[0].coefficient ** power)
+            self._add_exponent(power * terms[0].exponent)
+        else:
+            key = canonical(_sum(terms, sympy.S.Zero))
+            kept, before = self.sums.get(key, (base, sympy.S.Zero))
+            self.sums[key] = (kept, before + power)
+
+
+def _sum(terms: list[Exponential], less: Expr) -> Expr:
+    return Add(*(Sum(term.coefficient * exp(term.exponent - less), *term.dummies) for term in terms))
+
+
+def _brackets(term: Exponential) -> list[Expr]:
+    return [factor for factor in Mul.make_args(term.coefficient) if isinstance(factor, Iverson)]
+
+
+def _has_logarithm(value: Expr) -> bool:
+    """Say whether a value is a product of exponentials, positive numbers, and powers of sums of exponentials."""
+    if isinstance(value, Mul):
+        return all(map(_has_logarithm, value.args))
+    if isinstance(value, Pow):
+        return bool(value.exp.is_number) and _has_logarithm(value.base)
+    if _is_positive(value):
+        return True
+    if exponentials(value) is not None:
+        return True
+    inner = unfolded(value) if isinstance(value, (Indexed, Name)) else _complement(value)
+    return inner is not None and _has_logarithm(inner)
+
+
+def _complement(value: Expr) -> Expr | None:
+    """Return 1 − σ(z) as σ(−z), for what is a product of exponentials: exp(z) / (1 + exp(z)) is no difference."""
+    if not isinstance(value, Add) or len(value.args) != 2 or value.args[0] != 1 or not _has_logarithm(-value.args[1]):
+        return None
+    product = _Factors()
+    product.add(-value.args[1], sympy.S.One, unfold=True)
+    ((base, power),) = [*product.sums.values()] if len(product.sums) == 1 else [(sympy.S.One, sympy.S.Zero)]
+    argument = _of_sigmoid(exponentials(base) or [])
+    if power != -1 or Mul(*product.factors) != 1 or argument is None:
+        return None
+    return {sympy.S.Zero: exp(argument) / base, argument: 1 / base}.get(Add(*product.exponents.values()))
+
+
+def _degree(value: Expr) -> Expr:
+    """Return how often exp(m) is to be taken out of a factor so that what is left stays finite."""
+    if isinstance(value, exp):
+        return sympy.S.One
+    if isinstance(value, Pow) and value.exp.is_number:
+        return value.exp * _degree(value.base)
+    if isinstance(value, Mul):
+        return Add(*map(_degree, value.args))
+    if isinstance(value, Add):
+        return max(map(_degree, value.args))
+    if isinstance(value, Sum):
+        return _degree(value.function)
+    return sympy.S.One if isinstance(value, (Indexed, Name)) and exponentials(value) else sympy.S.Zero
+
+
+def _power(factor: Expr) -> tuple[Expr, Expr]:
+    """Return a base, and a number that is its exponent."""
+    base, power = (factor, sympy.S.One) if isinstance(factor, exp) else factor.as_base_exp()
+    return (base, power) if power.is_number else (factor, sympy.S.One)
+
+
+def _divisors(factors: Sequence[Expr]) -> list[Expr]:
+    """Return the products of exponentials and of their sums that others are divided by."""
+    return [base for base, power in map(_power, factors) if power.is_negative and _has_logarithm(base)]
+
+
+def _is_divided_by_defined(term: Expr) -> bool:
+    return any(exponentials(base) is None for base in _divisors(Mul.make_args(term)))
+
+
+class _Rewriter:
+    """Rewrites values, and collects the definitions of the largest exponents that they then use."""
+
+    def __init__(self) -> None:
+        self.new: list[Definition] = []
+        self.largest: dict[Expr, Definition] = {}
+
+    def value(self, value: Expr) -> Expr:
+        """Return a value in which what may overflow is computed relative to the largest exponent."""
+        if not value.has(exp, Name) or isinstance(value, (Indexed, Idx, Name)):
+            return value
+        if isinstance(value, Sum):
+            return Sum(self.value(value.function), *(index for index, *_ in value.limits))
+        if isinstance(value, log) and _has_logarithm(value.args[0]):
+            return self.logarithm(value.args[0])
+        if (other := _complement(value)) is not None:
+            value = other
+        if isinstance(value, (Mul, Pow)):
+            return self.product(Mul.make_args(value))
+        return value.func(*map(self.value, value.args))
+
+    def logarithm(self, value: Expr) -> Expr:
+        """Return the logarithm of a product of exponentials and powers of their sums."""
+        product = _Factors()
+        product.add(value, sympy.S.One, unfold=True)
+        logs, exponent = [log(factor) for factor in product.factors], Add(*product.exponents.values())
+        for base, power in product.sums.values():
+            terms = exponentials(base) or []
+            if (argument := _of_sigmoid(terms)) is not None:
+                above, below = _powers(exponent, argument, power) or (sympy.S.Zero, -power)
+                exponent, argument = exponent - above * argument, self.value(argument)
+                logs.append(above * StableLogSigmoid(argument) + below * StableLogSigmoid(-argument))
+            elif power != 0:
+                largest = self.exponent(base, terms)
+                logs += [power * largest, power * log(self.value(_sum(terms, largest)))]
+        return Add(self.value(exponent), *logs)
+
+    def product(self, factors: Sequence[Expr]) -> Expr:
+        """Return a product in which sums of exponentials that it is divided by, if there are, are relative."""
+        pairs = [_power(factor) for factor in factors]
+        divisors = _divisors(factors)
+        if not divisors:
+            return Mul(*(self._factor(base, power) for base, power in pairs))
+        for place, (base, power) in enumerate(pairs):
+            # What a term is divided by may cancel with the other factors: y / σ (dσ/dz).
+            if isinstance(base, Add) and power == 1 and any(map(_is_divided_by_defined, base.args)):
+                others = [*factors[:place], *factors[place + 1 :]]
+                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
+        product = _Factors()
+        unfold = any(exponentials(base) is None for base in divisors)
+        for base, power in pairs:
+            product.add(base, power, unfold)
+        return self.relative(product)
+
+    def _factor(self, base: Expr, power: Expr) -> Expr:
+        # A power of a product, or of a power, is no product of powers: that is told from these here.
+        if isinstance(base, Pow):
+            return Pow(self.value(base.base), self.value(base.exp)) ** power
+        return self.value(base) ** power
+
+    def relative(self, product: _Factors) -> Expr:
+        """Return a product with its sums relative to their largest exponents."""
+        result: list[Expr] = []
+        rest = [*map(exp, product.exponents.values()), *product.factors]
+        for base, power in product.sums.values():
+            terms = exponentials(base) or []
+            if power == 0:
+                continue
+            if (argument := _of_sigmoid(terms)) is not None and (taken := _taken(rest, argument, power)):
+                above, below, rest = taken
+                argument = self.value(argument)
+                result.append(StableSigmoid(argument) ** above * StableSigmoid(-argument) ** below)
+                continue
+            largest = self.exponent(base, terms)
+            result.append(self.value(_sum(terms, largest)) ** power)
+            rest = _less(rest, -power, largest)
+        return Mul(*result, *map(self.value, rest))
+
+    def exponent(self, base: Expr, terms: list[Exponential]) -> Expr:
+        """Return the largest exponent in a sum of exponentials, as an entry of an array of its own."""
+        places = tuple(sorted(free_indices(base), key=str))
+        letters = {index: Idx(f"_{place}", size(index)) for place, index in enumerate(places)}
+        plain = [term._replace(coefficient=Mul(*_brackets(term))) for term in terms]
+        key = canonical(rename(_sum(plain, sympy.S.Zero), letters))
+        if key not in self.largest:
+            name = Name("largest", real=True)
+            parts = [self._largest(term) for term in terms]
+            whole = Larger(*dict.fromkeys(parts)) if len({*parts}) > 1 else parts[0]
+            array = Array(name, shape=tuple(map(size, places))) if places else name
+            self.largest[key] = name.definition = Definition("largest", places, whole, array)
+            self.new.append(name.definition)
+        return self.largest[key][places]
+
+    def _largest(self, term: Exponential) -> Expr:
+        value = self.value(term.exponent)
+        if brackets := _brackets(term):
+            value = Piecewise((value, sympy.And(*(bracket.args[0] for bracket in brackets))), (-oo, True))
+        dummies = [index for index in term.dummies if index in free_indices(value)]
+        return Expr.__new__(Largest, value, *(sympy.Tuple(d, 0, d.upper) for d in dummies)) if dummies else value
+
+
+def _less(factors: Sequence[Expr], times: Expr, largest: Expr) -> list[Expr]:
+    """Multiply a product by exp(−m) a number of times, in each factor as often as it has an exponential."""
+    result, last = [*factors], None
+    for place, factor in enumerate(factors):
+        if (degree := _degree(factor)) > 0 and (times > 0 or isinstance(factor, exp)):
+            result[place], last = _less_in(factor, min(degree, times), largest), place
+            times -= min(degree, times)
+    if last is None:
+        return [*result, exp(-times * largest)]
+    result[last] = _less_in(result[last], times, largest) if times else result[last]
+    return result
+
+
+def _less_in(value: Expr, times: Expr, largest: Expr) -> Expr:
+    if isinstance(value, exp):
+        return exp(value.args[0] - times * largest)
+    if isinstance(value, Add):
+        return Add(*(_less_in(term, times, largest) for term in value.args))
+    if isinstance(value, Sum):
+        return Sum(_less_in(value.function, times, largest), *(index for index, *_ in value.limits))
+    if isinstance(value, Pow) and _degree(value.base) > 0:
+        return _less_in(value.base, times / value.exp, largest) ** value.exp
+    if isinstance(value, (Indexed, Name)) and (terms := exponentials(value)):
+        return _sum(terms, times * largest)
+    return (
+        Mul(*_less(Mul.make_args(value), times, largest)) if isinstance(value, Mul) else value * exp(-times * largest)
+    )
+
+
+def _of_sigmoid(terms: list[Exponential]) -> Expr | None:
+    """Return z of 1 + exp(z)."""
+    if len(terms) != 2 or any(term.coefficient != 1 or term.dummies for term in terms):
+        return None
+    exponents = {term.exponent for term in terms} - {sympy.S.Zero}
+    return exponents.pop() if len(exponents) == 1 else None
+
+
+def _taken(factors: list[Expr], argument: Expr, power: Expr) -> tuple[Expr, Expr, list[Expr]] | None:
+    """Write factors times (1 + exp(z))^power as powers of σ(z) and σ(−z), and the factors that are left."""
+    places = [place for place, factor in enumerate(factors) if isinstance(factor, exp)]
+    for place in places:
+        if powers := _powers(factors[place].args[0], argument, power):
+            return *powers, factors[:place] + factors[place + 1 :]
+    powers = None if places else _powers(sympy.S.Zero, argument, power)
+    return (*powers, factors) if powers else None
+
+
+def _powers(exponent: Expr, argument: Expr, power: Expr) -> tuple[Expr, Expr] | None:
+    """Write exp(exponent) (1 + exp(z))^power, for a negative power, as powers of σ(z) and of σ(−z)."""
+    if not (power.is_Integer and power < 0):
+        return None
+    above = sympy.expand(exponent / argument)
+    return (above, -power - above) if above.is_Integer and 0 <= above <= -power else None

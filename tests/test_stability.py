@@ -1,0 +1,189 @@
+"""A compiled formula is finite where the function is: numbers like torch's where exponentials alone would overflow."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from sympy import Expr, Piecewise, exp, log, tanh
+from torch import Tensor
+from torch.nn import functional as F
+
+from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, mean, sizes, vjp
+from handgrad.symbolic.torch_code import compile_torch
+
+n, q = sizes("n q")
+i, k, other, third, s, other_s = indices("i:n k:q l:n o:n s:q r:q")
+x, y, Z, T, tau = array("x", i), array("y", i), array("Z", i, k), array("T", i, k), array("tau")
+t = array("t", i, integer=True)
+a = x[i]
+E = define("E", exp(Z[i, k]), i, k)
+D = define("D", Sum(E[i, k], k), i)
+softmax_in_steps = define("P", E[i, k] / D[i], i, k)
+softmax = define("P", exp(Z[i, k]) / Sum(exp(Z[i, s]), s), i, k)
+heated = define("P", exp(Z[i, k] / tau) / Sum(exp(Z[i, s] / tau), s), i, k)
+sigmoid = define("S", 1 / (1 + exp(-a)), i)
+kept, kept_other = exp(x[i] * x[other]) * Iverson(other <= i), exp(x[i] * x[third]) * Iverson(third <= i)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A definition that overflows as it is written, what it is differentiated by, and the same in torch."""
+
+    definition: Definition
+    wrt: Any
+    torch: Callable[..., Tensor]
+
+
+def entrywise(value: Expr, by_torch: Callable[[Tensor], Tensor]) -> Function:
+    return Function(define("Y", value, i), x, lambda x: by_torch(x))
+
+
+def number(value: Expr, wrt: Any, by_torch: Callable[..., Tensor]) -> Function:
+    return Function(define("L", value), wrt, by_torch)
+
+
+def causal(x: Tensor, y: Tensor) -> Tensor:
+    query, value = x[:, None], y[:, None]
+    return F.scaled_dot_product_attention(query, query, value, is_causal=True, scale=1.0)[:, 0]
+
+
+def softplus(x: Tensor) -> Tensor:
+    return torch.logaddexp(x, torch.zeros_like(x))
+
+
+def cross_entropy(Z: Tensor, t: Tensor) -> Tensor:
+    return F.cross_entropy(Z, t)
+
+
+def binary(x: Tensor, y: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(x, y)
+
+
+FUNCTIONS = {
+    "sigmoid": Function(sigmoid, x, lambda x: x.sigmoid()),
+    "sigmoid, expanded": entrywise(exp(a) / (1 + exp(a)), torch.sigmoid),
+    "one minus sigmoid": entrywise(1 - 1 / (1 + exp(-a)), lambda x: torch.sigmoid(-x)),
+    "SiLU": entrywise(a / (1 + exp(-a)), F.silu),
+    "softplus": entrywise(log(1 + exp(a)), softplus),
+    "log sigmoid": entrywise(log(1 / (1 + exp(-a))), F.logsigmoid),
+    "tanh": entrywise(tanh(a), torch.tanh),
+    "tanh by exponentials": entrywise((exp(a) - exp(-a)) / (exp(a) + exp(-a)), torch.tanh),
+    "tanh by one exponential": entrywise(1 - 2 / (1 + exp(2 * a)), torch.tanh),
+    "Mish": entrywise(a * tanh(log(1 + exp(a))), F.mish),
+    "ELU": entrywise(Piecewise((a, a > 0), (exp(a) - 1, True)), F.elu),
+    "log cosh": entrywise(log(exp(a) + exp(-a)), lambda x: torch.logaddexp(x, -x)),
+    "softmax": Function(softmax, Z, lambda Z: Z.softmax(1)),
+    "softmax in steps": Function(softmax_in_steps, Z, lambda Z: Z.softmax(1)),
+    "softmax with a temperature": Function(heated, Z, lambda Z, tau: (Z / tau).softmax(1)),
+    "log-softmax": Function(define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k), Z, lambda Z: Z.log_softmax(1)),
+    "logarithm of a softmax": Function(define("R", log(softmax[i, k]), i, k), Z, lambda Z: Z.log_softmax(1)),
+    "logarithm of a sum": Function(define("y", log(Sum(exp(Z[i, k]), k)), i), Z, lambda Z: Z.logsumexp(1)),
+    "logarithm of all": number(log(Sum(exp(Z[i, k]), i, k)), Z, lambda Z: Z.logsumexp((0, 1))),
+    "logarithm of a mean": number(log(mean(exp(x[i]), i)), x, lambda x: x.logsumexp(0) - math.log(len(x))),
+    "cross-entropy": number(-Sum(log(softmax[i, t[i]]), i) / n, Z, cross_entropy),
+    "cross-entropy in steps": number(-Sum(log(softmax_in_steps[i, t[i]]), i) / n, Z, cross_entropy),
+    "cross-entropy of targets": number(
+        -Sum(T[i, k] * log(softmax_in_steps[i, k]), i, k) / n, Z, lambda Z, T: F.cross_entropy(Z, T)
+    ),
+    "binary cross-entropy": number(-Sum(y[i] * log(sigmoid[i]) + (1 - y[i]) * log(1 - sigmoid[i]), i) / n, x, binary),
+    "entropy": number(
+        -Sum(softmax[i, k] * log(softmax[i, k]), i, k), Z, lambda Z: -(Z.softmax(1) * Z.log_softmax(1)).sum()
+    ),
+    "causal attention": Function(define("Y", Sum(kept * y[other], other) / Sum(kept_other, third), i), y, causal),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_and_gradients_are_torchs_where_exponentials_overflow(name: str, dtype: torch.dtype) -> None:
+    function = FUNCTIONS[name]
+    numbers = {
+        "x": torch.tensor([-800.0, -90.0, -1.0, 0.0, 0.5, 90.0, 800.0, -30.0, 30.0]),
+        "y": torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]),
+        "Z": torch.tensor([[1000.0, 1001, -1000], [0, 1, 2], [-1000, -1001, -999], [3, 900, -900]]),
+        "T": torch.tensor([[0.5, 0.25, 0.25], [1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]]),
+        "tau": torch.tensor(0.5),
+        "t": torch.tensor([0, 1, 2, 0]),
+    }
+    forward, gradient = compile_torch(function.definition), vjp(function.definition, function.wrt).compile()
+    name = function.wrt.name
+    inputs = {key: numbers[key].double().requires_grad_() if key != "t" else numbers[key] for key in forward.arrays}
+    expected = function.torch(**inputs)
+    assert expected.isfinite().all()
+    numbers["G"] = torch.arange(1.0, expected.numel() + 1).reshape(expected.shape)
+    if not function.definition.indices:
+        numbers["G"] = torch.tensor(1.0)
+    (reference,) = torch.autograd.grad(expected, inputs[name], numbers["G"].double())
+    extents = {"n": len(numbers[name]), "q": 3}
+    for compiled, value in ((forward, expected), (gradient, reference)):
+        given: dict[str, Any] = {key: numbers[key].to(dtype) if key != "t" else numbers[key] for key in compiled.arrays}
+        actual = compiled(**given, **{key: extents[key] for key in compiled.sizes})
+        torch.testing.assert_close(actual, value.to(dtype))
+
+
+def test_patterns_become_torchs_functions() -> None:
+    assert compile_torch(sigmoid).source.endswith("return torch.sigmoid(x)")
+    assert vjp(sigmoid, x).compile().source.endswith("return G*torch.sigmoid(-x)*torch.sigmoid(x)")
+    assert "D = " not in compile_torch(softmax_in_steps).source
+    assert compile_torch(define("y", exp(a) * Sum(exp(x[other]), other), i)).source.count("amax") == 0
+
+
+def test_a_largest_that_is_the_same_is_computed_once() -> None:
+    value = expand(softmax[i, k]) + log(Sum(exp(Z[i, s]), s)) - log(2 * Sum(exp(Z[i, other_s]), other_s))
+    compiled = compile_torch(define("Y", value, i, k))
+    assert compiled.source.count("amax") == 1
+    given = torch.tensor([[1000.0, 1000.0]])
+    torch.testing.assert_close(compiled(Z=given), torch.full((1, 2), 0.5 - math.log(2)))
+
+
+u = array("u")
+POWERS: dict[str, tuple[Definition, Any, Callable[..., Tensor], list[float]]] = {
+    "a power by its base": (define("Y", a**u, i), x, lambda x, u: x**u, [0, 1, 2, 3, 0.5]),
+    "a power by its exponent": (define("Y", a**u, i), u, lambda x, u: x**u, [1, 2, 3, 0.5]),
+    "entries as exponents": (define("Y", a ** y[i], i), x, lambda x, y: x**y, [1]),
+    "a polynomial": (define("L", Sum(a * u**i, i)), u, lambda x, u: (x * u ** torch.arange(len(x))).sum(), [0, 1, -2]),
+    "a polynomial by its coefficients": (
+        define("L", Sum(a * u**i, i)),
+        x,
+        lambda x, u: (x * u ** torch.arange(len(x))).sum(),
+        [0, 1, -2],
+    ),
+    "a number to a power": (define("Y", 2**a, i), x, lambda x: 2**x, [1]),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_powers_are_right_at_0(name: str) -> None:
+    definition, wrt, by_torch, exponents = POWERS[name]
+    forward, gradient = compile_torch(definition), vjp(definition, wrt).compile()
+    for exponent in exponents:
+        numbers = {
+            "x": torch.tensor([0.0, 0.5, 2.0]).double(),
+            "y": torch.tensor([1.0, 2.0, 0.0]).double(),
+            "u": torch.tensor(exponent).double(),
+        }
+        inputs = {key: numbers[key].clone().requires_grad_() for key in forward.arrays}
+        expected = by_torch(**inputs)
+        torch.testing.assert_close(forward(**{key: numbers[key] for key in forward.arrays}), expected)
+        grad_output = torch.ones_like(expected)
+        (reference,) = torch.autograd.grad(expected, inputs[wrt.name], grad_output)
+        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3}
+        given = {key: available[key] for key in [*gradient.arrays, *gradient.sizes]}
+        torch.testing.assert_close(gradient(**given), reference)
+
+
+def test_0_times_its_logarithm_is_0() -> None:
+    entropy = define("Y", a * log(a), i)
+    at = torch.tensor([0.0, 1.0])
+    assert compile_torch(entropy)(x=at).tolist() == [0, 0]
+    assert vjp(entropy, x).compile()(x=at, G=torch.ones(2)).tolist() == [-math.inf, 1]
+
+
+def test_numbers_of_sizes_alone_are_computed_in_python() -> None:
+    value = a / (1 + exp(-n)) + log(1 + exp(n)) + exp(a) / (exp(a) + exp(n))
+    three, at = torch.tensor(3.0).double(), torch.tensor([0.0, 1.0, -2.0]).double()
+    expected = at * three.sigmoid() + softplus(three) + torch.sigmoid(at - 3)
+    torch.testing.assert_close(compile_torch(define("Y", value, i))(x=at), expected)
