@@ -274,7 +274,7 @@ def without_a_term(value: Expr, entry: Expr) -> Expr:
 
 
 def without_what_is_defined(value: Expr, entry: Expr) -> Expr:
-    hidden = {part: Dummy() for part in calculus.outermost(value, (Indexed, calculus.Name))}
+    hidden = {part: Dummy() for part in calculus.outermost(value, (Indexed, formulas.Name))}
     defined = {part: hidden[part] for part in hidden if calculus.definition_of(part)}
     return RIGHT["differentiate"](value.xreplace(defined), entry)
 

@@ -92,6 +92,8 @@ class Formula:
     def false_part(self, names: Names) -> str:
         """Return the values on both sides of the first relation that does not hold; nothing if all do."""
         values = [part(names) for part in self.parts]
+        if "0" in self.texts:  # Beside a 0 that is typed, what rounding leaves of one is 0.
+            values = [torch.where(_tensor(v).abs() < TOLERANCE, 0.0, _tensor(v)) for v in values]
         for place, relation in enumerate(self.relations):
             left, right = values[place], values[place + 1]
             if not _holds(relation, left, right, self.texts[place], self.texts[place + 1]):
