@@ -25,6 +25,7 @@ from handgrad.symbolic import (
     calculus,
     define,
     derivation,
+    formulas,
     jacobian,
     torch_code,
     vjp,
