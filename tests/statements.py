@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*?$", re.M | re.S)
 FRONT = re.compile(r"\A---\n.*?^---$", re.M | re.S)
 SAYS = re.compile(r"`\{python\} \w+\(r?(?P<quote>[\"'])(?P<text>.*?)(?P=quote)[^`]*\)`")
@@ -67,6 +69,16 @@ def statements(path: Path, source: str | None = None) -> list[Statement]:
     return [
         Statement(path, source.count("\n", 0, start) + 1, start, end, kind, text) for kind, start, end, text in found
     ]
+
+
+def captions(path: Path) -> list[str]:
+    """Return the captions, alternative texts and descriptions of a post: YAML, in which nothing is computed."""
+    source = path.read_text(encoding="utf-8")
+    options = [yaml.safe_load(source.split("---\n")[1])]
+    for cell in re.findall(r"^```\{python\}\n((?:#\|.*\n)+)", source, re.M):
+        options.append(yaml.safe_load(re.sub(r"^#\| ?", "", cell, flags=re.M)))
+    names = ("description", "subtitle", "fig-cap", "fig-alt", "tbl-cap")
+    return [str(each[name]) for each in options for name in names if name in each]
 
 
 def _is_named(prose: str, match: re.Match[str]) -> bool:

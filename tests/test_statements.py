@@ -5,7 +5,7 @@ import symtable
 from pathlib import Path
 
 import pytest
-from statements import statements, states_something
+from statements import MATH, NUMBER, captions, statements, states_something
 
 ROOT = Path(__file__).parent.parent
 POSTS = [*sorted(ROOT.glob("posts/*/index.qmd")), ROOT / "index.qmd"]
@@ -16,6 +16,13 @@ ADVICE = 'write it as `{python} says("…", value)`: then the page cannot be bui
 def test_what_is_typed_states_nothing(post: Path) -> None:
     typed = [str(statement) for statement in statements(post) if states_something(statement)]
     assert not typed, "\n".join([ADVICE, *typed])
+
+
+@pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
+def test_captions_and_descriptions_have_no_figures(post: Path) -> None:
+    assert [
+        text for text in captions(post) if MATH.search(text) or NUMBER.search(text) or re.search("[=<>≤≥²³ᵀ√∂Σ]", text)
+    ] == []
 
 
 CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
