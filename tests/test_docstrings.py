@@ -27,7 +27,6 @@ IN_WORDS = {
     "G = dL/d(output)",
     "name[indices] = value",
     "name[indices] = value for all indices in their ranges",
-    '"gradients = autograd of relu"',
 }
 # How words and signs of a docstring are written in LaTeX, in this order.
 NOTATION = {

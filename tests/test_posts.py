@@ -43,7 +43,9 @@ def digest(folder: Path) -> dict[Path, bytes]:
 def receipts(page: Path) -> list[int]:
     """The number of comparisons that each receipt of a rendered page tells of."""
     html = page.read_text()
-    return [int(cases) for cases in re.findall(r"<strong>Checked: [^<]+</strong>, (\d+) comparisons", html)]
+    return [
+        int(cases) for cases in re.findall(r"<strong>Checked: [^<]+</strong> against [^<]+, (\d+) comparisons", html)
+    ]
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.parent.name)

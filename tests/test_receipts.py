@@ -19,7 +19,7 @@ PLACE = '<div id="receipts"><p>later</p></div><!-- receipts -->'
 
 def receipt(name: str, *lines: tuple[str, int, float | None]) -> str:
     """A receipt as it stands in a page; each line gives the data, the number of cases and the error."""
-    shown = Receipt(name, tuple(Line("output =", data, cases, error, 1e-7, "exp") for data, cases, error in lines))
+    shown = Receipt(name, "exp", tuple(Line("output", data, cases, error, 1e-7) for data, cases, error in lines))
     return str(pypandoc.convert_text(shown._repr_markdown_(), "html", "markdown"))
 
 

@@ -195,7 +195,7 @@ def test_a_formula_of_sizes_alone_is_checked() -> None:
 
     formulas = {"X": vjp(define("S", Sum(Z[i, k], i, k)), Z[m, s]).compile()}
     receipt = check_layer(Total(), torch.sum, (4, 3), formulas=formulas, arrays="X")
-    assert "formula = autograd of sum" in {line.told for line in receipt.lines}
+    assert "formula = autograd" in {line.compared for line in receipt.lines}
 
 
 def test_receipts_add_up() -> None:
@@ -203,7 +203,7 @@ def test_receipts_add_up() -> None:
     two = one + one
     assert two.cases == 2 * one.cases
     assert [line.error for line in two.lines] == [line.error for line in one.lines]
-    assert "| output = relu | integers | 30 | 0 | 0 |" in two._repr_markdown_()
+    assert "| output | integers | 30 | 0 | 0 |" in two._repr_markdown_()
 
 
 def test_a_receipt_names_the_functions_that_were_compared_with() -> None:
@@ -218,12 +218,13 @@ def test_a_receipt_names_the_functions_that_were_compared_with() -> None:
             return grad_output / 2
 
     by_name = check_layer(ReLU(), functional.relu, (4, 3)) + check_layer(Half(), half, (4, 3))
-    assert [line.told for line in by_name.lines if line.data == "float64"] == [
-        "output = relu, half",
-        "gradients = autograd of relu, half",
-        "gradients, twice in a model = autograd of relu, half",
-        "gradients = forward mode of relu, half",
+    assert [line.compared for line in by_name.lines if line.data == "float64"] == [
+        "output",
+        "gradients = autograd",
+        "gradients = autograd, twice in a model",
+        "gradients = forward mode",
         "gradients = finite differences",
     ]
+    assert "**Checked: ReLU, Half** against relu, half, " in by_name._repr_markdown_()
     nameless = check_layer(Half(), lambda input: input / 2, (4, 3))
-    assert "| output = the reference |" in nameless._repr_markdown_()
+    assert "**Checked: Half** against the reference, " in nameless._repr_markdown_()

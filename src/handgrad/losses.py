@@ -24,5 +24,6 @@ class MSELoss(Layer):
     def backward(self, grad_output: Tensor | float = 1.0) -> Tensor:
         """() -> (*); grad_output is 1 if the program ends with the loss."""
         (difference,) = self.saved_tensors
-        require_same_shape(grad_output=torch.as_tensor(grad_output).shape, loss=())
+        shape = torch.as_tensor(grad_output).shape
+        require_same_shape(grad_output=shape, loss=())
         return grad_output * 2 * difference / difference.numel()

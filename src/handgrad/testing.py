@@ -29,40 +29,34 @@ class CheckError(AssertionError):
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of comparison: how many were made, the largest difference (None if not told), the largest allowed.
-
-    What was compared with what say `compared` and then `reference`, the name of the function or functions.
-    """
+    """One kind of comparison: how many were made, the largest difference (None if not told), the largest allowed."""
 
     compared: str
     data: str
     cases: int
     error: float | None
     allowed: float
-    reference: str = ""
 
     def __add__(self, other: "Line") -> "Line":
         errors = [line.error for line in (self, other) if line.error is not None]
-        error, allowed = max(errors, default=None), max(self.allowed, other.allowed)
-        names = dict.fromkeys(f"{self.reference}, {other.reference}".split(", "))
-        return Line(self.compared, self.data, self.cases + other.cases, error, allowed, ", ".join(names))
-
-    @property
-    def told(self) -> str:
-        """What was compared, as it is shown: "gradients = autograd of relu"."""
-        return f"{self.compared} {self.reference}".rstrip()
+        allowed = max(self.allowed, other.allowed)
+        return Line(self.compared, self.data, self.cases + other.cases, max(errors, default=None), allowed)
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a check compared. Receipts add up; a notebook shows one as a table."""
+    """What a check compared, and with which function. Receipts add up; a notebook shows one as a table."""
 
     name: str
+    reference: str
     lines: tuple[Line, ...]
 
     def __add__(self, other: "Receipt") -> "Receipt":
-        name = self.name if self.name == other.name else f"{self.name}, {other.name}"
-        return Receipt(name, added_up(self.lines + other.lines))
+        names, references = (
+            ", ".join(dict.fromkeys(f"{one}, {two}".split(", ")))
+            for one, two in ((self.name, other.name), (self.reference, other.reference))
+        )
+        return Receipt(names, references, added_up(self.lines + other.lines))
 
     @property
     def cases(self) -> int:
@@ -71,12 +65,11 @@ class Receipt:
 
     def _repr_markdown_(self) -> str:
         table = "\n".join(
-            f"| {x.told} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |" for x in self.lines
+            f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |"
+            for x in self.lines
         )
-        # Where a line is long, pandoc makes the columns as wide as their dashes are long.
-        rule = "|:------------------------|:-------|------:|-------:|-------:|"
-        head = f"| Compared | Data | Cases | Largest error | Allowed |\n{rule}"
-        title = f"**Checked: {self.name}**, {self.cases} comparisons"
+        head = "| Compared | Data | Cases | Largest error | Allowed |\n|:--|:--|--:|--:|--:|"
+        title = f"**Checked: {self.name}** against {self.reference}, {self.cases} comparisons"
         # A fenced div would be shown as it is in Jupyter.
         return f'<div class="receipt">\n\n{title}\n\n{head}\n{table}\n\n</div>'
 
@@ -119,7 +112,7 @@ def check_layer(
     check.in_a_model(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.by_forward_mode(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.by_finite_differences(_Numbers(torch.float64, VARIANTS[0]), shapes)
-    return Receipt(check.name, added_up(check.lines))
+    return Receipt(check.name, check.referee, added_up(check.lines))
 
 
 class _Numbers:
@@ -316,9 +309,8 @@ class _Check:
         subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
         dtype = str(numbers.dtype).removeprefix("torch.")
         data = dtype if not numbers.integers else f"integers, {dtype}" if numbers.tolerance else "integers"
-        method, *within = referee.split(", ")
-        compared = f"{subject} =" if what == "output" else f"{', '.join([subject, *within])} = {method} of"
-        self.lines.append(Line(compared, data, 1, float(difference), numbers.tolerance, self.referee))
+        compared = subject if subject == "output" else f"{subject} = {referee}"
+        self.lines.append(Line(compared, data, 1, float(difference), numbers.tolerance))
 
 
 def name_of(function: Callable[..., object]) -> str:
