@@ -92,6 +92,7 @@ class Formula:
     def false_part(self, names: Names) -> str:
         """Return the values on both sides of the first relation that does not hold; nothing if all do."""
         values = [part(names) for part in self.parts]
+        self.require_telling(values)
         if "0" in self.texts:  # Beside a 0 that is typed, what rounding leaves of one is 0.
             values = [torch.where(_tensor(v).abs() < TOLERANCE, 0.0, _tensor(v)) for v in values]
         for place, relation in enumerate(self.relations):
@@ -100,6 +101,16 @@ class Formula:
                 texts = self.texts[place : place + 2]
                 return " and ".join(f"{text} is {_show(v)}" for text, v in zip(texts, (left, right), strict=True))
         return ""
+
+    def require_telling(self, values: list[Any]) -> None:
+        """Raise FormulaError where the numbers of a page make anything true, or nothing."""
+        numbers = [_tensor(value) for value in values if not isinstance(value, tuple)]
+        if any(not number.numel() for number in numbers):
+            raise FormulaError(f"{' '.join(self.texts)}: there is not one number to compare")
+        if any(number.isnan().any() for number in numbers):
+            raise FormulaError(f"{' '.join(self.texts)}: a number is nan")
+        if len(numbers) > 1 and "0" not in self.texts and not any(number.any() for number in numbers):
+            raise FormulaError(f"{' '.join(self.texts)}: all numbers are 0, which makes many formulas true")
 
     def differs(self, names: Names, value: Any) -> str:
         """Return the value of the last part and another, unless they are equal."""

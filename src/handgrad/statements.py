@@ -68,6 +68,8 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
 def _require_number(text: str, bound: str | None, typed: str, value: Any) -> None:
     if value is None:
         raise TypeError(f"says({text!r}) needs the value that it tells: says({text!r}, value)")
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise StatementError(f"the page says {text}; what is computed is an array of shape {tuple(value.shape)}")
     actual = value.item() if isinstance(value, Tensor) else value
     actual = actual if isinstance(actual, (int, sympy.Rational)) else float(actual)
     figures = re.sub(r"[ ,  ]", "", typed).replace("−", "-")
