@@ -32,7 +32,11 @@ BOUNDS: dict[str, Callable[[float, float], bool]] = {
     "at most": lambda value, bound: value <= bound,
     "about": lambda value, bound: abs(value - bound) <= abs(bound) / 20,
 }
-PLAIN = re.compile(rf"(?:({'|'.join(BOUNDS)}) )?([-−]?\d[\d  ,]*(?:\.\d+)?|{'|'.join(NUMBERS)})", re.I)
+UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "megabytes": 1e6, "gigabytes": 1e9, "terabytes": 1e12}
+UNITS |= {"terabyte": 1e12, "µs": 1e-6, "ms": 1e-3, "million": 1e6, "billion": 1e9}
+PLAIN = re.compile(
+    rf"(?:({'|'.join(BOUNDS)}) )?([-−]?\d[\d  ,]*(?:\.\d+)?|{'|'.join(NUMBERS)})(?:[  ]({'|'.join(UNITS)}))?", re.I
+)
 
 
 class StatementError(AssertionError):
@@ -57,7 +61,7 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
     it is not true, FormulaError if it cannot be read.
     """
     if plain := PLAIN.fullmatch(text):
-        _require_number(text, plain[1], plain[2], value)
+        _require_number(text, plain[1], plain[2], UNITS.get(plain[3], 1), value)
         return Markdown(text)
     known = {**sys._getframe(1).f_globals, **_parts(value), **names}
     for seed in (0, 1):
@@ -65,13 +69,14 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
     return Markdown(f"${text}$")
 
 
-def _require_number(text: str, bound: str | None, typed: str, value: Any) -> None:
+def _require_number(text: str, bound: str | None, typed: str, unit: float, value: Any) -> None:
     if value is None:
         raise TypeError(f"says({text!r}) needs the value that it tells: says({text!r}, value)")
     if isinstance(value, Tensor) and value.numel() != 1:
         raise StatementError(f"the page says {text}; what is computed is an array of shape {tuple(value.shape)}")
     actual = value.item() if isinstance(value, Tensor) else value
     actual = actual if isinstance(actual, (int, sympy.Rational)) else float(actual)
+    actual = actual if unit == 1 else actual / unit
     figures = re.sub(r"[ ,  ]", "", typed).replace("−", "-")
     number = float(NUMBERS.get(typed.lower(), figures))
     if bound:
