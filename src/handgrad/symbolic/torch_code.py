@@ -341,8 +341,10 @@ class _Coder:
             left, right = factor.args
             if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
                 return f"torch.eye({self.size(left)}, {self.options})", factor.args
+            # Where whole numbers are compared, what is looked up is not converted to the dtype of the real ones.
+            dtype = "torch.int64" if self.exact else self.dtype
             axes = tuple(index for index in order if index in free_indices(factor))
-            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({self.dtype})", axes
+            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({dtype})", axes
         if isinstance(factor, Idx):
             return f"torch.arange({self.size(factor)}{self.device if self.exact else ', ' + self.options})", (factor,)
         code, axes = self.expression(factor, order)
