@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import Abs, And, Eq, Expr, Piecewise, Rational, exp, sign, sin, sqrt
+from sympy import Abs, And, Eq, Expr, KroneckerDelta, Piecewise, Rational, exp, log, sign, sin, sqrt
 
 from handgrad.symbolic import Iverson, Sum, array, define, indices, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
@@ -16,6 +16,7 @@ w, delta = array("w"), array("delta")
 t = array("t", i, integer=True)
 a = x[i]
 half = Rational(1, 2)
+beside = a * KroneckerDelta(i + 1, other)
 relu = Piecewise((a, a > 0), (0, True))
 huber = Piecewise((a**2 / 2, Abs(a) <= delta), (delta * (Abs(a) - delta / 2), True))
 
@@ -37,6 +38,10 @@ CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "a mask of another array": (a * Iverson(y[i] > w), ""),
     "a mask of indices": (Sum(x[other] * Iverson(other <= i), other), ""),
     "a mask of whole numbers": (a * Iverson(t[i] > 0), ""),
+    "a neighbour's delta beside": (
+        Sum(Piecewise((beside - 1, beside > 1), (0, True)), other),
+        r"for $x_{r} \delta_{r + 1, l} \neq 1$",
+    ),
     "an index beside": (Piecewise((i * a, i * a > 0), (0, True)), r"for $r x_{r} \neq 0$"),
     "no condition": (exp(a), ""),
 }
@@ -103,7 +108,12 @@ def second(value: Expr, at: list[float]) -> torch.Tensor:
     return compiled(**{name: given[name] for name in [*compiled.arrays, *compiled.sizes]})
 
 
-@pytest.mark.parametrize("value", [Abs(a) * a**2, Abs(a) ** 3, exp(Abs(a)), huber.subs(delta, 1), relu**2, relu])
+ROOTS = [Abs(sqrt(a + 4)) * a, Abs(log(a + 4)), Abs(sqrt(a + 4) - 2), sign(sqrt(a + 4)) * a**2]
+
+
+@pytest.mark.parametrize(
+    "value", [Abs(a) * a**2, Abs(a) ** 3, exp(Abs(a)), huber.subs(delta, 1), relu**2, relu, *ROOTS]
+)
 def test_second_derivatives_through_kinks_are_autograds(value: Expr) -> None:
     at = [-2.0, -0.5, 0.25, 3.0]
     inputs = torch.tensor(at, dtype=torch.float64, requires_grad=True)
