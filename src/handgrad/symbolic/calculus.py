@@ -252,7 +252,7 @@ def require_fitting(entry: Indexed) -> None:
 def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
     entries = value.atoms(Indexed)
     arrays = {entry.base.label for entry in entries}
-    numbers = value.xreplace({entry: Dummy() for entry in entries}).atoms(Symbol) - letters
+    numbers = symbols_beside_entries(value) - letters
     numbers |= {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
     indices = {letter.name for letter in letters}
@@ -506,6 +506,11 @@ def outermost(value: Expr, kinds: tuple[type, ...]) -> list[Expr]:
     if isinstance(value, kinds):
         return [value]
     return list(dict.fromkeys(part for argument in value.args for part in outermost(argument, kinds)))
+
+
+def symbols_beside_entries(value: Expr) -> set[Symbol]:
+    """Return the symbols in `value` that are in no entry of an array."""
+    return {part for part in outermost(value, (Indexed, Symbol)) if isinstance(part, Symbol)}
 
 
 def _times(left: Term, right: Term) -> Term:
