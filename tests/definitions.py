@@ -211,6 +211,8 @@ class Generator:
         entry = self.entry(scope)
         if self.random.random() < 0.7 or not scope:
             return entry
+        if self.random.random() < 0.5:
+            return self.without_arrays(scope)
         x, index, other = entry.value, self.random.choice(scope), self.random.choice(scope)
         same = [each for each in scope if extent(each) == extent(index)]
         kinds = [
@@ -221,6 +223,20 @@ class Generator:
             x + KroneckerDelta(index, other + self.random.randint(-1, 1)),
         ]
         return Bounded(self.random.choice(kinds), 3 * entry.bound + 3)
+
+    def without_arrays(self, scope: tuple[Idx, ...]) -> Bounded:
+        """Return a number, an index or an entry of whole numbers, a size, a bracket or a delta."""
+        index, other = self.random.choice(scope), self.random.choice(scope)
+        kinds = [
+            Bounded(Rational(self.random.choice([-2, -1, 1, 3]), self.random.choice([1, 2]))),
+            Bounded(1 * index),
+            Bounded(self.random.choice(self.extents), 3),
+            Bounded(Iverson(index <= other + self.random.randint(-1, 1)), 1),
+            Bounded(KroneckerDelta(index, other + self.random.randint(-1, 1)), 1),
+        ]
+        if (looked_up := self.lookup(index, self.random.choice(self.extents))) is not None:
+            kinds.append(Bounded(looked_up, 3))
+        return self.random.choice(kinds)
 
     def small(self, inner: Bounded, limit: float = LARGEST) -> Bounded:
         """Return a formula that stays within a limit: the given one, or its hyperbolic tangent."""
@@ -290,8 +306,6 @@ class Generator:
 
     def cases(self, scope: tuple[Idx, ...], depth: int) -> Bounded:
         inner = self.small(self.any(scope, depth), 10)
-        if inner.value.has(Piecewise):
-            return inner
         x, bound = inner.value, inner.bound**2 + 2 * inner.bound + 1
         kinds = [
             Piecewise((x, x > 0), (0, True)),

@@ -4,18 +4,19 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import Abs, And, Eq, Ne, Not, Or, Piecewise, Rational, exp, log, pi, sign, sin, sqrt
+from sympy import Abs, And, Eq, KroneckerDelta, Ne, Not, Or, Piecewise, Rational, exp, log, pi, sign, sin, sqrt
 
 from handgrad.symbolic import Definition, Iverson, Sum, array, define, indices, integers, jacobian, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
 n, q = sizes("n q")
 (stride,) = integers("stride")
-i, k, other = indices("i:n k:q l:n")
+i, k, other, last = indices("i:n k:q l:n m:n")
 x, X, w = array("x", i), array("X", i, k), array("w")
 t, c = array("t", i, integer=True), array("c", integer=True)
 zero = define("z", Sum(x[other], other) - Sum(x[other], other) + 0 * x[i], i)
 inner = define("u", Iverson(x[i] > 0), i)
+sized = define("s", Sum(Sum(q, k), last), i, other)
 
 DEFINITIONS: dict[str, Definition] = {
     "a number": define("y", 2),
@@ -54,6 +55,10 @@ DEFINITIONS: dict[str, Definition] = {
     "all but a diagonal": define("y", Iverson(Ne(i, other)) * x[i], i, other),
     "where whole numbers are equal": define("y", Iverson(Eq(t[i], k)) * w, i, k),
     "what is defined": define("y", inner[i] * inner[other], i, other),
+    "what is looked up at a computed place": define("y", x[t[2 * i]], i),
+    "a place looked up there, compared": define("y", KroneckerDelta(t[i + 1], k) * w, i, k),
+    "a sum of a sum of sizes": define("y", w + sin(Sum(Sum(1, i), k))),
+    "a defined number of sizes": define("y", x[i] + sized[i, i], i),
     "a sign": define("y", sign(x[i]) + Abs(t[i]) + Abs(stride), i),
 }
 
@@ -101,6 +106,9 @@ VALUES: dict[str, Any] = {
     "a diagonal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "all but a diagonal": [[0, -1, -1], [0, 0, 0], [2, 2, 0]],
     "where whole numbers are equal": [[0.5, 0], [0, 0.5], [0, 0]],
+    "what is looked up at a computed place": [-1, 2, -1],
+    "a place looked up there, compared": [[0, 0.5], [0, 0], [0.5, 0]],
+    "a defined number of sizes": [11, 12, 14],
     "a sign": [1, 3, 5],
 }
 

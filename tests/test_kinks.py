@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import Abs, And, Eq, Expr, Piecewise, Rational, exp, sign, sin, sqrt
+from sympy import Abs, And, Eq, Expr, KroneckerDelta, Piecewise, Rational, exp, log, sign, sin, sqrt, tanh
 
 from handgrad.symbolic import Iverson, Sum, array, define, indices, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
@@ -16,6 +16,7 @@ w, delta = array("w"), array("delta")
 t = array("t", i, integer=True)
 a = x[i]
 half = Rational(1, 2)
+beside = a * KroneckerDelta(i + 1, other)
 relu = Piecewise((a, a > 0), (0, True))
 huber = Piecewise((a**2 / 2, Abs(a) <= delta), (delta * (Abs(a) - delta / 2), True))
 
@@ -24,6 +25,14 @@ CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "ReLU with a bracket": (a * Iverson(a >= 0), r"for $x_{r} \neq 0$"),
     "leaky ReLU": (Piecewise((a, a > 0), (a / 100, True)), r"for $x_{r} \neq 0$"),
     "ELU": (Piecewise((a, a > 0), (exp(a) - 1, True)), r"for $x_{r} \neq 0$"),
+    "leaky ReLU of a function": (
+        Piecewise((tanh(a), tanh(a) > 0), (tanh(a) / 100, True)),
+        r"for $\tanh{\left(x_{r} \right)} \neq 0$",
+    ),
+    "Huber of a function": (
+        Piecewise((tanh(a) ** 2, tanh(a) < half), (tanh(a) - half / 2, True)),
+        r"for $\tanh{\left(x_{r} \right)} \neq \frac{1}{2}$",
+    ),
     "ReLU within a function": (exp(relu), r"for $x_{r} \neq 0$"),
     "Huber": (huber.subs(delta, 1), r"for $\left|{x_{r}}\right| \neq 1$ and $x_{r} \neq 0$"),
     "Huber with a symbol": (huber, r"for $\delta \neq \left|{x_{r}}\right|$ and $x_{r} \neq 0$"),
@@ -37,6 +46,10 @@ CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "a mask of another array": (a * Iverson(y[i] > w), ""),
     "a mask of indices": (Sum(x[other] * Iverson(other <= i), other), ""),
     "a mask of whole numbers": (a * Iverson(t[i] > 0), ""),
+    "a neighbour's delta beside": (
+        Sum(Piecewise((beside - 1, beside > 1), (0, True)), other),
+        r"for $x_{r} \delta_{r + 1, l} \neq 1$",
+    ),
     "an index beside": (Piecewise((i * a, i * a > 0), (0, True)), r"for $r x_{r} \neq 0$"),
     "no condition": (exp(a), ""),
 }
@@ -61,6 +74,10 @@ JUMPS: dict[str, tuple[Expr, str]] = {
     "both": (Piecewise((a, And(a > 0, a < 2)), (3 * a, True)), r"where $x_{r} = 2$, $Y$ jumps, and has no derivative"),
     "a point": (Piecewise((5, Eq(a, 0)), (a, True)), r"where $x_{r} = 0$, $Y$ jumps"),
     "outside a circle": (Piecewise((a**2, a**2 > 1), (0, True)), r"where $x_{r}^{2} = 1$, $Y$ jumps"),
+    "cases of a function that do not meet": (
+        Piecewise((a, exp(a) > 2), (0, True)),
+        r"where $e^{x_{r}} = 2$, $Y$ is not known to be continuous",
+    ),
     "a hole": (Piecewise((1, Eq(a, 0)), (sin(a) / a, True)), r"$Y$ is not known to be continuous"),
 }
 
@@ -103,7 +120,12 @@ def second(value: Expr, at: list[float]) -> torch.Tensor:
     return compiled(**{name: given[name] for name in [*compiled.arrays, *compiled.sizes]})
 
 
-@pytest.mark.parametrize("value", [Abs(a) * a**2, Abs(a) ** 3, exp(Abs(a)), huber.subs(delta, 1), relu**2, relu])
+ROOTS = [Abs(sqrt(a + 4)) * a, Abs(log(a + 4)), Abs(sqrt(a + 4) - 2), sign(sqrt(a + 4)) * a**2]
+
+
+@pytest.mark.parametrize(
+    "value", [Abs(a) * a**2, Abs(a) ** 3, exp(Abs(a)), huber.subs(delta, 1), relu**2, relu, *ROOTS]
+)
 def test_second_derivatives_through_kinks_are_autograds(value: Expr) -> None:
     at = [-2.0, -0.5, 0.25, 3.0]
     inputs = torch.tensor(at, dtype=torch.float64, requires_grad=True)

@@ -11,7 +11,7 @@ from itertools import chain, groupby, permutations, product
 from typing import Any, NamedTuple
 
 import sympy
-from sympy import Add, DiracDelta, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol
+from sympy import Abs, Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol, sign
 
 from handgrad.symbolic.formulas import Array, Iverson, Name, Sum, example, require_formula, require_name, sympified
 
@@ -252,7 +252,7 @@ def require_fitting(entry: Indexed) -> None:
 def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
     entries = value.atoms(Indexed)
     arrays = {entry.base.label for entry in entries}
-    numbers = value.xreplace({entry: Dummy() for entry in entries}).atoms(Symbol) - letters
+    numbers = symbols_beside_entries(value) - letters
     numbers |= {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
     indices = {letter.name for letter in letters}
@@ -318,7 +318,7 @@ def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
     derivatives = []
     for part in parts:
         inner = differentiate(part, entry)
-        slope = _as_product(scalar_value.diff(scalars[part])) if inner != 0 else sympy.S.Zero
+        slope = _as_product(scalar_derivative(scalar_value, scalars[part])) if inner != 0 else sympy.S.Zero
         if slope.has(sympy.Derivative, sympy.Subs):
             raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")
         # One product of all factors: sympy multiplies a lone number into a sum.
@@ -442,7 +442,7 @@ def _fresh(index: Idx) -> Idx:
 
 def _as_product(value: Expr) -> Expr:
     """Write cases as sums of products with brackets, and factor out what a sum's terms share."""
-    cases = almost_everywhere(value).replace(lambda part: isinstance(part, Piecewise), with_brackets)
+    cases = value.replace(lambda part: isinstance(part, Piecewise), with_brackets)
     return sympy.factor_terms(cases).replace(lambda part: isinstance(part, Mul), _with_joined_powers)
 
 
@@ -455,9 +455,28 @@ def _with_joined_powers(product: Expr) -> Expr:
     return Mul(*rest, *(base**power for base, power in whole.items())) if bases else product
 
 
-def almost_everywhere(value: Expr) -> Expr:
-    """Return a derivative without what it has at jumps alone: that of a sign is 0, as that of a bracket is."""
-    return value.replace(lambda part: isinstance(part, DiracDelta), lambda _: sympy.S.Zero)
+class _RealAbs(sympy.Function):  # type: ignore[misc]
+    """An absolute value of what is real where it has a value: of Abs(sqrt(x)), sympy's derivative has complex parts."""
+
+    is_real = True
+
+    def fdiff(self, _: int = 1) -> Expr:
+        return sign(self.args[0])
+
+
+class _RealSign(sympy.Function):  # type: ignore[misc]
+    """A sign whose derivative is 0, as that of a bracket is: what it has at a jump alone is left out."""
+
+    is_real = True
+
+    def fdiff(self, _: int = 1) -> Expr:
+        return sympy.S.Zero
+
+
+def scalar_derivative(value: Expr, scalar: Symbol) -> Expr:
+    """Return sympy's derivative of a real function of real numbers, as it is almost everywhere."""
+    derivative = value.replace(Abs, _RealAbs).replace(sign, _RealSign).diff(scalar)
+    return derivative.replace(_RealAbs, Abs).replace(_RealSign, sign)
 
 
 def with_brackets(cases: Piecewise) -> Expr:
@@ -487,6 +506,11 @@ def outermost(value: Expr, kinds: tuple[type, ...]) -> list[Expr]:
     if isinstance(value, kinds):
         return [value]
     return list(dict.fromkeys(part for argument in value.args for part in outermost(argument, kinds)))
+
+
+def symbols_beside_entries(value: Expr) -> set[Symbol]:
+    """Return the symbols in `value` that are in no entry of an array."""
+    return {part for part in outermost(value, (Indexed, Symbol)) if isinstance(part, Symbol)}
 
 
 def _times(left: Term, right: Term) -> Term:

@@ -133,4 +133,11 @@ def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
         if difference.is_polynomial(scalar) and (roots := sympy.roots(difference, scalar)):
             gaps = [sympy.simplify(gap.subs(scalar, root)) for root in roots]
             return next((gap for gap in gaps if gap != 0), sympy.S.Zero)
+    for function in sorted(difference.atoms(sympy.Function), key=sympy.default_sort_key):
+        scalar = Dummy(real=True)
+        slope = (own := difference.xreplace({function: scalar})).diff(scalar)
+        if slope != 0 and not slope.has(scalar):
+            gap = gap.xreplace({function: scalar}).subs(scalar, sympy.expand(scalar - own / slope))
+            break
+    # Where a function's value is known, and not that of its argument, what is not 0 may still be none.
     return sympy.S.Zero if sympy.simplify(gap) == 0 else None

@@ -21,6 +21,7 @@ from handgrad.symbolic.calculus import (
     in_order,
     outermost,
     size,
+    symbols_beside_entries,
 )
 from handgrad.symbolic.formulas import FUNCTIONS, Iverson, Name, Sum, TensorSymbol
 from handgrad.symbolic.notation import reading_order
@@ -179,8 +180,7 @@ def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
     """Return the arrays and the real numbers that definitions are made of and that are not defined themselves."""
     entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
     bases = dict.fromkeys(entry.base for entry in entries if definition_of(entry) is None)
-    without_entries = {entry: Dummy() for entry in entries}
-    symbols = {symbol for step in steps for symbol in step.value.xreplace(without_entries).atoms(Symbol)}
+    symbols = {symbol for step in steps for symbol in symbols_beside_entries(step.value)}
     numbers = (symbol for symbol in symbols if not symbol.is_integer and not isinstance(symbol, Dummy))
     return [*bases], sorted(numbers, key=str)
 
@@ -341,8 +341,10 @@ class _Coder:
             left, right = factor.args
             if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
                 return f"torch.eye({self.size(left)}, {self.options})", factor.args
+            # Where whole numbers are compared, what is looked up is not converted to the dtype of the real ones.
+            dtype = "torch.int64" if self.exact else self.dtype
             axes = tuple(index for index in order if index in free_indices(factor))
-            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({self.dtype})", axes
+            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({dtype})", axes
         if isinstance(factor, Idx):
             return f"torch.arange({self.size(factor)}{self.device if self.exact else ', ' + self.options})", (factor,)
         code, axes = self.expression(factor, order)
