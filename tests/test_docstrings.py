@@ -1,11 +1,13 @@
 """What docstrings and the README say in formulas and numbers is what is derived and run."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from cases import CASES, Case, n, q
 from torch import Tensor
 
@@ -154,3 +156,35 @@ def test_the_picture_of_the_readme_is_described_as_the_home_page_is() -> None:
     assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)]
     assert scope["gradient"].steps[-1].latex.endswith(r"= X^{\mathsf{T}} G")
     assert "X transposed times G" in " ".join(described.split())
+
+
+SHAPES = re.compile(r"^(\([^;.]*\)) -> (\(.*?\))", re.M)
+
+
+def fits(described: str, shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
+    """Return whether a shape is as it is described: `*` is any number of sizes, a name an argument of the layer."""
+    names = [name.strip() for name in described.strip("()").split(",") if name.strip()]
+    last = [sizes[name] for name in names if name != "*"]
+    return list(shape[len(shape) - len(last) :]) == last and ("*" in names or len(shape) == len(last))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_shapes_that_a_layer_describes_are_those_of_a_run(name: str) -> None:
+    case = CASES[name]
+    for example in case.examples:
+        sizes = inspect.signature(case.layer).bind(*example.arguments).arguments
+        layer = case.layer(*example.arguments)
+        inputs = [torch.rand(shape) for shape in example.shapes]
+        output = layer(*inputs)
+        grad_output = torch.ones_like(output)
+        runs = (case.layer.forward, inputs, output), (case.layer.backward, [grad_output], layer.backward(grad_output))
+        for method, given, result in runs:
+            found = SHAPES.search(method.__doc__ or "")
+            assert found, f"{method.__qualname__} says no shapes"
+            before, after = found.groups()
+            described = re.findall(r"\([^()]*\)", before)
+            assert len(described) == len(given)
+            assert all(fits(words, tuple(tensor.shape), sizes) for words, tensor in zip(described, given, strict=True))
+            assert fits(after, tuple(result.shape), sizes), (
+                f"{method.__qualname__}: {after} is not {tuple(result.shape)}"
+            )
