@@ -343,7 +343,11 @@ def _selected(value: Expr) -> list["Term"]:
 
 
 def canonical(value: Expr, depth: int = 0) -> Expr:
-    """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects."""
+    """Return `value` with products expanded, sums split and letters renamed.
+
+    Equal objects are equal values. Values that differ by these rules alone are equal objects, but for some in which a
+    sum stands inside of a function in another sum.
+    """
     parts = []
     value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):

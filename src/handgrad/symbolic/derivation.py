@@ -54,7 +54,10 @@ class Derivation:
     steps: tuple[DerivationStep, ...]
     result: Definition
     where: str = ""
-    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if for all."""
+    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if no cases meet.
+
+    Of roots and powers where they have no slope nothing is said: there the result has no value.
+    """
 
     @property
     def wrt(self) -> str:
@@ -108,7 +111,7 @@ class Derivation:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
 
         What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
-        that: no index notation is involved. AssertionError if an entry differs from that of the derived formula.
+        that: no delta is involved. AssertionError if an entry differs from that of the derived formula.
         """
         total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
@@ -138,11 +141,12 @@ class Derivation:
 
 
 def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
-    """Derive dL/d(wrt) from G = dL/d(output), for any L that depends on `wrt` through `output` alone.
+    """Derive dL/d(wrt) from G = dL/d(output).
 
-    `wrt` is a number, an array, or an entry of one if you want to choose the letters. `grad_output` is the array G; one
-    of that name if none is given, but if the output is a number, L is then the output itself. ValueError if the letters
-    of an entry are used in the output already, or `grad_output` depends on what is differentiated.
+    L is any number that depends on `wrt` through `output` alone and is differentiable at it. `wrt` is a number, an
+    array, or an entry of one if you want to choose the letters. `grad_output` is the array G; one of that name if none
+    is given, but if the output is a number, L is then the output itself. ValueError if the letters of an entry are used
+    in the output already, or `grad_output` depends on what is differentiated.
     """
     entry = _entry(output, wrt)
     if grad_output is None and output.indices:

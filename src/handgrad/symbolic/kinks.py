@@ -1,4 +1,4 @@
-"""Where a value has a kink or a jump: what is derived holds elsewhere."""
+"""Where cases meet in a value: what is derived is claimed to hold elsewhere."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Border(NamedTuple):
 
 
 def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
-    """Say in Markdown where a derivative of `output` holds, and which values jump elsewhere; nothing if it always does.
+    """Say in Markdown where a derivative of `output` holds, and which values jump elsewhere; nothing if no cases meet.
 
     The letters are those of the result, if the border is in it.
     """

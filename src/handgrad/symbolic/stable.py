@@ -1,7 +1,8 @@
 """Exponentials that would overflow are computed relative to the largest: exp(z) / Σ exp(z), log(Σ exp(z)), …
 
-A formula is the same after this. For a sum S of exponentials, with m the largest of their exponents, S is exp(m) S',
-where S' sums exponentials of at most 0; exp(a) / S is then exp(a − m) / S', and log(S) is m + log(S').
+A formula is the same after this, but that 0 times an infinite factor counts as 0. For a sum S of exponentials, with m
+the largest of their exponents, S is exp(m) S', where S' sums exponentials of numbers that are at most 0; exp(a) / S is
+then exp(a − m) / S', and log(S) is m + log(S').
 """
 
 from collections.abc import Sequence
