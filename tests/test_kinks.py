@@ -21,36 +21,36 @@ relu = Piecewise((a, a > 0), (0, True))
 huber = Piecewise((a**2 / 2, Abs(a) <= delta), (delta * (Abs(a) - delta / 2), True))
 
 CONTINUOUS: dict[str, tuple[Expr, str]] = {
-    "ReLU": (relu, r"for $x_{r} \neq 0$"),
-    "ReLU with a bracket": (a * Iverson(a >= 0), r"for $x_{r} \neq 0$"),
-    "leaky ReLU": (Piecewise((a, a > 0), (a / 100, True)), r"for $x_{r} \neq 0$"),
-    "ELU": (Piecewise((a, a > 0), (exp(a) - 1, True)), r"for $x_{r} \neq 0$"),
+    "ReLU": (relu, r"where all $x_{r} \neq 0$"),
+    "ReLU with a bracket": (a * Iverson(a >= 0), r"where all $x_{r} \neq 0$"),
+    "leaky ReLU": (Piecewise((a, a > 0), (a / 100, True)), r"where all $x_{r} \neq 0$"),
+    "ELU": (Piecewise((a, a > 0), (exp(a) - 1, True)), r"where all $x_{r} \neq 0$"),
     "leaky ReLU of a function": (
         Piecewise((tanh(a), tanh(a) > 0), (tanh(a) / 100, True)),
-        r"for $\tanh{\left(x_{r} \right)} \neq 0$",
+        r"where all $\tanh{\left(x_{r} \right)} \neq 0$",
     ),
     "Huber of a function": (
         Piecewise((tanh(a) ** 2, tanh(a) < half), (tanh(a) - half / 2, True)),
-        r"for $\tanh{\left(x_{r} \right)} \neq \frac{1}{2}$",
+        r"where all $\tanh{\left(x_{r} \right)} \neq \frac{1}{2}$",
     ),
-    "ReLU within a function": (exp(relu), r"for $x_{r} \neq 0$"),
-    "Huber": (huber.subs(delta, 1), r"for $\left|{x_{r}}\right| \neq 1$ and $x_{r} \neq 0$"),
-    "Huber with a symbol": (huber, r"for $\delta \neq \left|{x_{r}}\right|$ and $x_{r} \neq 0$"),
-    "clipped": (Piecewise((-1, a < -1), (1, a > 1), (a, True)), r"for $x_{r} \neq -1$ and $x_{r} \neq 1$"),
-    "the larger of two": (Piecewise((a, a > y[i]), (y[i], True)), r"for $x_{r} \neq y_{r}$"),
-    "hinge": (Piecewise((1 - y[i] * a, y[i] * a < 1), (0, True)), r"for $x_{r} y_{r} \neq 1$"),
-    "outside a circle": (Piecewise((a**2 - 1, a**2 > 1), (0, True)), r"for $x_{r}^{2} \neq 1$"),
-    "a distance": (Abs(a - y[i]), r"for $y_{r} \neq x_{r}$"),
-    "the root of a square": (sqrt(a**2), r"for $x_{r} \neq 0$"),
-    "a number times its sign": (a * sign(a), r"for $x_{r} \neq 0$"),
+    "ReLU within a function": (exp(relu), r"where all $x_{r} \neq 0$"),
+    "Huber": (huber.subs(delta, 1), r"where all $\left|{x_{r}}\right| \neq 1$ and $x_{r} \neq 0$"),
+    "Huber with a symbol": (huber, r"where all $\delta \neq \left|{x_{r}}\right|$ and $x_{r} \neq 0$"),
+    "clipped": (Piecewise((-1, a < -1), (1, a > 1), (a, True)), r"where all $x_{r} \neq -1$ and $x_{r} \neq 1$"),
+    "the larger of two": (Piecewise((a, a > y[i]), (y[i], True)), r"where all $x_{r} \neq y_{r}$"),
+    "hinge": (Piecewise((1 - y[i] * a, y[i] * a < 1), (0, True)), r"where all $x_{r} y_{r} \neq 1$"),
+    "outside a circle": (Piecewise((a**2 - 1, a**2 > 1), (0, True)), r"where all $x_{r}^{2} \neq 1$"),
+    "a distance": (Abs(a - y[i]), r"where all $y_{r} \neq x_{r}$"),
+    "the root of a square": (sqrt(a**2), r"where all $x_{r} \neq 0$"),
+    "a number times its sign": (a * sign(a), r"where all $x_{r} \neq 0$"),
     "a mask of another array": (a * Iverson(y[i] > w), ""),
     "a mask of indices": (Sum(x[other] * Iverson(other <= i), other), ""),
     "a mask of whole numbers": (a * Iverson(t[i] > 0), ""),
     "a neighbour's delta beside": (
         Sum(Piecewise((beside - 1, beside > 1), (0, True)), other),
-        r"for $x_{r} \delta_{r + 1, l} \neq 1$",
+        r"where all $x_{r} \delta_{r + 1, l} \neq 1$",
     ),
-    "an index beside": (Piecewise((i * a, i * a > 0), (0, True)), r"for $r x_{r} \neq 0$"),
+    "an index beside": (Piecewise((i * a, i * a > 0), (0, True)), r"where all $r x_{r} \neq 0$"),
     "no condition": (exp(a), ""),
 }
 
@@ -69,7 +69,7 @@ JUMPS: dict[str, tuple[Expr, str]] = {
     "a sign": (sign(a), r"where $x_{i} = 0$, $Y$ jumps, and has no derivative"),
     "cases that do not meet": (
         Piecewise((a, a > 0), (a / 4, a > -1), (0, True)),
-        r"for $x_{r} \neq 0$ and $x_{r} \neq -1$; where $x_{r} = -1$, $Y$ jumps, and has no derivative",
+        r"where all $x_{r} \neq 0$ and $x_{r} \neq -1$; where $x_{r} = -1$, $Y$ jumps, and has no derivative",
     ),
     "both": (Piecewise((a, And(a > 0, a < 2)), (3 * a, True)), r"where $x_{r} = 2$, $Y$ jumps, and has no derivative"),
     "a point": (Piecewise((5, Eq(a, 0)), (a, True)), r"where $x_{r} = 0$, $Y$ jumps"),
@@ -100,8 +100,8 @@ def test_what_is_defined_is_looked_into() -> None:
     scores = define("H", Sum(X[i, j] * y[i], i), j)
     units = define("R", Piecewise((scores[j], scores[j] > 0), (0, True)), j)
     loss = define("L", Sum(units[j] ** 2, j))
-    assert vjp(loss, X).where == r"for $H_{s} \neq 0$"
-    assert vjp(loss, y).where == r"for $H_{j} \neq 0$"
+    assert vjp(loss, X).where == r"where all $H_{s} \neq 0$"
+    assert vjp(loss, y).where == r"where all $H_{j} \neq 0$"
     assert vjp(loss, units).where == ""
 
 

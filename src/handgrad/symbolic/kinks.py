@@ -44,7 +44,9 @@ def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
             found[_pattern(border)] = f"${left} \\neq {right}$"
             if words := _jump(border):
                 jumps[f"where ${left} = {right}$, ${latex(label_of(step.entry))}$ {words}"] = None
-    return "; ".join([f"for {' and '.join(found.values())}", *jumps]) if found else ""
+    # A letter that is summed over in the result stands for all its values.
+    where = "where all" if any(border.has(Idx) for border in found) else "where"
+    return "; ".join([f"{where} {' and '.join(found.values())}", *jumps]) if found else ""
 
 
 def _borders(value: Expr, scope: Expr) -> Iterator[Border]:
