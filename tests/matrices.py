@@ -253,7 +253,9 @@ def combined(node: Node, values: list[Any]) -> Any:
         for value in values:
             result = result * value
         return result
-    if node.kind in ("+", "-") and node.parts[0] != Node("number", value=0.0) and np.shape(first) != np.shape(second):
+    # A matrix with one row and one column, 1ᵀ G 1, is a number.
+    fit = np.shape(first) == np.shape(second) or np.size(first) == np.size(second) == 1
+    if node.kind in ("+", "-") and node.parts[0] != Node("number", value=0.0) and not fit:
         raise ValueError(f"a sum of shapes {np.shape(first)} and {np.shape(second)}")
     if node.kind in JOINS:
         return JOINS[node.kind](first, second)

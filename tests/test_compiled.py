@@ -57,6 +57,9 @@ DEFINITIONS: dict[str, Definition] = {
     "what is defined": define("y", inner[i] * inner[other], i, other),
     "what is looked up at a computed place": define("y", x[t[2 * i]], i),
     "a place looked up there, compared": define("y", KroneckerDelta(t[i + 1], k) * w, i, k),
+    "a comparison beside a sum and in it": define(
+        "y", Iverson(i < other) * x[last] * sin(Sum(Piecewise((x[i], i < other), (0, True)), k)), i, other, last
+    ),
     "a sum of a sum of sizes": define("y", w + sin(Sum(Sum(1, i), k))),
     "a defined number of sizes": define("y", x[i] + sized[i, i], i),
     "a sign": define("y", sign(x[i]) + Abs(t[i]) + Abs(stride), i),

@@ -106,6 +106,7 @@ ARRAYS = {"A": A, "B": B, "C": C, "v": v, "n": 3, "q": 2, r"\alpha": 1.5}
             r"\frac{\tanh^{2}{\left(\alpha \right)}}{\sqrt{n}} e^{- \alpha} B",
             math.tanh(1.5) ** 2 / 3**0.5 * math.exp(-1.5) * B,
         ),
+        (r"\operatorname{tr}\left(A\right) - \mathbf{1}^{\mathsf{T}} B \mathbf{1}", np.trace(A) - B.sum()),
         (r"\operatorname{sign}{\left(\alpha \right)} \left|{\alpha}\right| v", 1.5 * v),
     ],
 )
@@ -119,6 +120,7 @@ def test_matrix_forms_are_computed_as_they_read(text: str, expected: Any) -> Non
         (r"A \odot B C", "without brackets"),
         (r"A B C^{2}", "not entry by entry"),
         (r"B C + A", "a sum of shapes"),
+        (r"\alpha + A", "a sum of shapes"),
         (r"B \odot A", "⊙ of arrays"),
         (r"\mathbf{1}^{\mathsf{T}} \mathbf{1} A", "how long"),
         (r"A \mathbf{1}", "has shape"),

@@ -242,7 +242,9 @@ class _Coder:
     def printable(self, value: Expr, order: tuple[Idx, ...]) -> tuple[Expr, tuple[Idx, ...]]:
         """Return `value` with a symbol for each tensor in it, and its axes."""
         axes = tuple(index for index in order if index in free_indices(value))
-        value = value.xreplace({part: self.comparison(part, axes) for part in _whole_comparisons(value)})
+        # A sum has axes of its own: what is compared in it stays as it is here.
+        kept = {part: part for part in outermost(value, (Sum,))}
+        value = value.xreplace(kept | {part: self.comparison(part, axes) for part in _whole_comparisons(value)})
         tensors: dict[Expr, Expr] = {}
         outer = [factor for factor in Mul.make_args(value) if isinstance(factor, (Indexed, KroneckerDelta))]
         if len({frozenset(free_indices(factor)) for factor in outer}) > 1:
