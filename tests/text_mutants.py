@@ -62,7 +62,7 @@ def factors(text: str) -> Iterator[str]:
     body = text[start:].lstrip()
     if is_tuple:
         yield f"(2 {text[1:]}"
-    elif is_formula(text) and body != "0":
+    elif is_formula(text) and body.rstrip("]") != "0":
         sign = "2 \\cdot" if body[:1].isdigit() else "2"
         yield f"{text[:start]} {sign} {body}".lstrip()
     for match in re.finditer(r"(?<![\d.^_{\w])(?<!\\,)\d+\s*(?=[A-Za-z(\\])(?!\\[,;])", text):
@@ -74,7 +74,7 @@ def signs(text: str) -> Iterator[str]:
     for match in found:
         yield edited(text, match, "-" if match[0] == "+" else "+")
     start, is_tuple = last_side(text), "," in text.replace("\\,", "") or "\\times" in text
-    if not found and is_formula(text) and not is_tuple and (body := text[start:].lstrip()) != "0":
+    if not found and is_formula(text) and not is_tuple and (body := text[start:].lstrip()).rstrip("]") != "0":
         yield f"{text[:start]} -{body}".lstrip()
 
 
@@ -101,6 +101,14 @@ def kind_of_letter(text: str, match: re.Match[str]) -> str:
     return "matrix" if match[0].isupper() else "number"
 
 
+def commute(text: str, one: re.Match[str], other: re.Match[str]) -> bool:
+    """Return whether two letters may change places: in a product or sum of numbers, δ, the letters of Σ, i = r."""
+    between = text[one.end() : other.start()]
+    if kind_of_letter(text, one) == "index":
+        return bool(re.search(r"\\(?:delta|sum)_\{[^}]*$", text[: one.start()]) and "}" not in between)
+    return bool(one[0].islower() and re.fullmatch(r"(?:\s|\\,|\\cdot|[+=])*", between))
+
+
 def swaps(text: str) -> Iterator[str]:
     """Two neighbouring letters of one kind, or sizes, in the other order."""
     if not is_formula(text):
@@ -110,8 +118,7 @@ def swaps(text: str) -> Iterator[str]:
         if is_letter(match[0]) and not HIDDEN.fullmatch(match[0]):
             letters.setdefault(kind_of_letter(text, match), []).append(match)
     for one, other in itertools.chain.from_iterable(map(itertools.pairwise, letters.values())):
-        commute = re.fullmatch(r"(?:\s|\\,|\\cdot|\+)*", text[one.end() : other.start()]) and one[0].islower()
-        if one[0] != other[0] and not (commute and kind_of_letter(text, one) != "index"):
+        if one[0] != other[0] and not commute(text, one, other):
             first, second = (f"{match[0]} " if match[0][0] == "\\" else match[0] for match in (one, other))
             yield text[: one.start()] + second + text[one.end() : other.start()] + first + text[other.end() :]
     sizes = re.fullmatch(r"\((\w+), (\w+)\)|(\w+) \\times (\w+)", text)
