@@ -208,6 +208,35 @@ def test_names_sizes_and_indices_are_what_they_are_said_to_be(words: str, mistak
         mistake()
 
 
+def defined_by(name: str, value: Any) -> Any:
+    return define(name, value, i)[i]
+
+
+SAME_NAMES: dict[str, Callable[[], Any]] = {
+    "x": lambda: define("Z", x[i] + Sum(array("x", i, j)[i, j], j), i),
+    "y": lambda: define("Z", x[i] + defined_by("Y", y[i]) * defined_by("W", Sum(array("y", i, j)[i, j], j)), i),
+    "H": lambda: define("Z", defined_by("H", x[i]) * defined_by("H", y[i]), i),
+    "X": lambda: define("X", 2 * X[i, j], i, j),
+    "t": lambda: define("t", defined_by("Y", x[i]) * x[t[i]], i),
+    "p": lambda: define("p", Sum(X[i, j], j) / p, i),
+    "i": lambda: define("i", Sum(x[i], i)),
+    "l": lambda: define("Z", defined_by("Y", array("l") * x[i]) * Sum(x[other], other), i),
+    "w": lambda: define("Z", w * x[integers("w")[0] * i], i),
+}
+
+
+@pytest.mark.parametrize("name", SAME_NAMES)
+def test_no_two_things_in_a_formula_and_its_parts_have_one_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"two different .* are called {name}: rename one"):
+        SAME_NAMES[name]()
+
+
+def test_the_loss_and_a_derivative_have_names_of_their_own() -> None:
+    with pytest.raises(ValueError, match="Y is made of an L, and the loss is called so"):
+        vjp(define("Y", array("L", i)[i] * x[i], i), x)
+    assert vjp(define("Y", array("dx", i)[i] * x[i], i), x).compile().arrays.keys() == {"G", "dx"}
+
+
 def test_an_index_may_run_over_a_number() -> None:
     (three,) = indices("a:3")
     v = array("v", three)

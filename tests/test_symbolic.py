@@ -309,11 +309,6 @@ VALUES: dict[str, tuple[Definition, dict[str, Any], Any]] = {
         {"G": [1, 1, 1], "q": 2},
         [2, 2],
     ),
-    "a name that is taken is not overwritten": (
-        define("Z", define("x", x[i] ** 2, i)[i] + x[i], i),
-        {"x": [1, 3]},
-        [2, 12],
-    ),
     "axes without arrays": (jacobian(define("Y", x[other], other, i), x).result, {"n": 1}, [[[1]]]),
     "numbers beside whole numbers": (define("y", Piecewise((half, t[i] > 0), (1, True)), i), {"t": [0, 1]}, [1, half]),
     "the sign of a difference": (

@@ -147,7 +147,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
-    _require_distinct_names(name, value, {index.label for index in letters.values()})
+    _require_distinct_names(name, value, indices)
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
@@ -177,13 +177,25 @@ def definition_of(value: Expr) -> Definition | None:
 
 def in_order(definition: Definition) -> list[Definition]:
     """Return the definitions that one is made of, itself the last, each after those it uses."""
-    used = [name.definition for name in sorted(definition.value.atoms(Name), key=lambda name: name.dummy_index)]
-    return list(dict.fromkeys([*(step for inner in used for step in in_order(inner)), definition]))
+    steps: dict[Definition, None] = {}
+
+    def add(step: Definition) -> None:
+        if step not in steps:
+            for used in _names_in(step.value):
+                add(used.definition)
+            steps[step] = None
+
+    add(definition)
+    return [*steps]
+
+
+def _names_in(value: Expr) -> list[Name]:
+    return sorted(value.atoms(Name), key=lambda name: name.dummy_index)
 
 
 def require_part(output: Definition, wrt: Any) -> None:
     """Raise ValueError unless an array, given by its base, or a number occurs in what a definition is made of."""
-    parts = _parts_of(output)
+    parts = parts_of(output)
     if wrt in parts or wrt.is_integer:
         return
     names = {part.name: part for part in parts}
@@ -196,7 +208,7 @@ def require_part(output: Definition, wrt: Any) -> None:
     raise ValueError(f"{wrt.name} does not occur in {output.name}, which is made of {made}")
 
 
-def _parts_of(output: Definition) -> set[Any]:
+def parts_of(output: Definition) -> set[Any]:
     """Return the arrays and numbers that a definition is made of, and that those are made of which are defined."""
     values = [step.value for step in in_order(output)]
     entries = set().union(*(value.atoms(Indexed) for value in values))
@@ -249,17 +261,28 @@ def require_fitting(entry: Indexed) -> None:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
 
 
-def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
-    entries = value.atoms(Indexed)
-    arrays = {entry.base.label for entry in entries}
-    numbers = symbols_beside_entries(value) - letters
-    numbers |= {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
+def _require_distinct_names(name: str, value: Expr, indices: tuple[Idx, ...]) -> None:
+    """Raise ValueError if two things in a formula, the definitions that it uses, or the one it makes, have one name."""
+    values = [value, *(step.value for used in _names_in(value) for step in in_order(used.definition))]
+    things = frozenset[Any]().union(*map(named_in, values))
+    numbers = {thing.name for thing in things if isinstance(thing, Symbol) and not thing.is_integer}
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
-    indices = {letter.name for letter in letters}
-    names = [symbol.name for kind in (arrays, numbers) for symbol in kind if not isinstance(symbol, Dummy)]
-    names += [number.name for number in numbers if not number.is_integer and number.name in indices]
-    if twice := [symbol for symbol in names if names.count(symbol) > 1]:
-        raise ValueError(f"{name}: two different arrays, numbers, sizes or indices are called {twice[0]}: rename one")
+    letters = {index.label.name for index in {*indices}.union(*(value.atoms(Idx) for value in values))}
+    names = [name, *(thing.name for thing in things), *(letters & (numbers if indices else numbers | {name}))]
+    if twice := [called for called in names if names.count(called) > 1]:
+        kinds = "definitions, arrays, numbers, sizes or indices"
+        raise ValueError(f"{name}: two different {kinds} are called {twice[0]}: rename one")
+
+
+@cache
+def named_in(value: Any) -> frozenset[Any]:
+    """Return what has a name in a formula, apart from letters: the arrays, numbers, sizes and definitions."""
+    if isinstance(value, Symbol):
+        return frozenset({value})
+    if isinstance(value, Idx):
+        return named_in(value.upper)
+    own, parts = ({value.base}, (*value.indices, *value.shape)) if isinstance(value, Indexed) else (set(), value.args)
+    return frozenset(own).union(*map(named_in, parts))
 
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import sympy
@@ -19,6 +19,7 @@ from handgrad.symbolic.calculus import (
     in_order,
     indices_of,
     label_of,
+    parts_of,
     rename,
     require_fitting,
     require_part,
@@ -150,6 +151,8 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
     upstream = None if grad_output is None else _upstream(output, grad_output)
+    if upstream is not None and "L" in {part.name for part in parts_of(output)}:
+        raise ValueError(f"{output.name} is made of an L, and the loss is called so: rename the first")
     if upstream is not None and differentiate(upstream, entry) != 0:
         raise ValueError(
             f"the grad_output of {output.name} is held fixed, so it cannot be made of {label_of(entry).name} too"
@@ -231,7 +234,10 @@ def _derive(
     ]
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
-    result = define(f"d{label_of(entry).name}", value, *indices)
+    values = [value, *(part.value for part in in_order(output))]
+    taken = {symbol.name for part in values for symbol in part.atoms(Symbol)}
+    names = (f"d{label_of(entry).name}{'_' * times}" for times in count())
+    result = define(next(name for name in names if name not in taken), value, *indices)
     return Derivation(output, of, total, entry, tuple(steps), result, exceptions(output, entry, value))
 
 
