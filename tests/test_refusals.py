@@ -75,6 +75,10 @@ FORMULAS: dict[str, tuple[str, Callable[[], Any]]] = {
     "a number too large": ("larger than any number of a computer", named(10**400 * x[i])),
     "the imaginary unit": ("I is not a real number", named(I * x[i])),
     "a complex root": (r"\(-1\)\*\*\(1/3\) is not a real number", named(Rational(-8) ** Rational(1, 3) * x[i])),
+    "a power of -1": (r"\(-1\)\*\*x\[i\] is not a real number", named((-1) ** x[i])),
+    "a power of a negative number": (r"\(-2\)\*\*x\[i\] is not a real number", named((-2) ** x[i])),
+    "a negative number to a real one": (r"\(-1\)\*\*\(n\*w\) is not a real number", named((-1) ** (n * w) * x[i])),
+    "a power of what is negative": ("is not a real number", named((-x[i] ** 2 - 1) ** w)),
     "a complex logarithm": ("is not a real number", named(log(-n) * x[i])),
     "a complex angle": ("is not a real number", named(asin(2) * x[i])),
     "a symbol that is not known to be real": (r"make it with array\('w'\)", named(Symbol("w") * x[i])),
@@ -206,6 +210,11 @@ def test_a_derivative_that_vanishes_is_zero() -> None:
 def test_names_sizes_and_indices_are_what_they_are_said_to_be(words: str, mistake: Callable[[], Any]) -> None:
     with pytest.raises((ValueError, TypeError), match=words):
         mistake()
+
+
+def test_a_negative_number_has_whole_powers() -> None:
+    signs = compile_torch(define("Z", (-1) ** i * (-2) ** t[i] * x[i] * (-1) ** (n * integers("s")[0]), i))
+    assert signs(x=torch.ones(2), t=torch.tensor([1, 2]), s=3).tolist() == [-2, -4]
 
 
 def defined_by(name: str, value: Any) -> Any:

@@ -230,7 +230,9 @@ def _is_constant(value: Any) -> bool:
 
 
 def _is_not_real(value: Any) -> bool:
-    """Say whether a value is known to be no finite real number."""
+    """Say whether a value is known to be no finite real number, at least between the numbers where it is one."""
+    if isinstance(value, Pow) and value.base.is_negative and not value.exp.is_integer:
+        return True
     if not _is_constant(value):
         return isinstance(value, (Add, Mul, Pow, sympy.Function)) and value.is_extended_real is False
     number = value if value.is_Atom else value.evalf()
