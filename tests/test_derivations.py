@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 from random import Random
 from typing import Any, cast
 
@@ -323,3 +325,24 @@ def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name: str) -
     function = FUNCTIONS[name]
     numbers = {"n": 1, "c": 1, "d": 1, "o": 1, "p": 3, "q": 2, "u": 2, "stride": 1, "pad": 1}
     assert "bmatrix" in vjp(function.output, function.wrt[0]).entries(**numbers).text
+
+
+x, w = array("x", n), array("w")
+MANY = {
+    "orders of letters": Sum(x[i] ** 2, i) ** 10 + Sum(x[i], i),
+    "terms": Sum((x[i] ** 2 + x[i] + i + n + w) ** 20, i),
+    "terms of a root": Sum((x[i] ** 2 + i + n + w + 1) ** Rational(41, 2), i),
+    "products of sums": reduce(mul, (Sum(x[i], i) + w + place for place in range(14))),
+    "functions in functions": Sum(reduce(lambda value, _: tanh(value + x[i]), range(12), x[i]), i),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_what_has_too_many_terms_to_compare_is_derived_all_the_same(name: str) -> None:
+    output = define("L", MANY[name])
+    forward, backward = compile_torch(output), vjp(output, x).compile()
+    at = {"x": torch.tensor([0.3, -0.2], dtype=torch.float64), "w": torch.tensor(0.1, dtype=torch.float64)}
+    given, here = ({key: at[key] for key in f.arrays} | dict.fromkeys(f.sizes, 2) for f in (forward, backward))
+    at["x"].requires_grad_()
+    (by_torch,) = torch.autograd.grad(forward(**given), at["x"])
+    torch.testing.assert_close(backward(**here).detach(), by_torch)

@@ -78,7 +78,7 @@ FORMULAS: dict[str, tuple[str, Callable[[], Any]]] = {
     "a power of -1": (r"\(-1\)\*\*x\[i\] is not a real number", named((-1) ** x[i])),
     "a power of a negative number": (r"\(-2\)\*\*x\[i\] is not a real number", named((-2) ** x[i])),
     "a negative number to a real one": (r"\(-1\)\*\*\(n\*w\) is not a real number", named((-1) ** (n * w) * x[i])),
-    "a power of what is negative": ("is not a real number", named((-x[i] ** 2 - 1) ** w)),
+    "a power of what is negative": ("is not a real number", named((-(x[i] ** 2) - 1) ** w)),
     "a complex logarithm": ("is not a real number", named(log(-n) * x[i])),
     "a complex angle": ("is not a real number", named(asin(2) * x[i])),
     "a symbol that is not known to be real": (r"make it with array\('w'\)", named(Symbol("w") * x[i])),

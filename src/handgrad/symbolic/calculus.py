@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import chain, groupby, permutations, product
+from math import comb, factorial, prod
 from typing import Any, NamedTuple
 
 import sympy
@@ -303,6 +304,9 @@ def _require_distinct(value: Expr, bound: set[Idx]) -> None:
 
 # Differentiation and contraction
 
+# More terms, or orders of letters, than these are not compared: it would take long, and the formula is right without.
+_MANY = 500
+
 
 def differentiate(value: Expr, entry: Expr) -> Expr:
     """Return d(value)/d(entry), by the chain rule over the entries and sums that `value` is a function of.
@@ -366,19 +370,39 @@ def _selected(value: Expr) -> list["Term"]:
 
 
 def canonical(value: Expr, depth: int = 0) -> Expr:
-    """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects."""
+    """Return `value` with products expanded, sums split and letters renamed, so that equal values are equal objects.
+
+    Where there are very many terms or orders of letters they are not: equal values may then be different objects.
+    """
     parts = []
     value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
-        for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
+        for summand in Add.make_args(_expanded(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
             alike = _alike(summand, [dummy for dummy in dummies if dummy in free_indices(summand)])
             used = [*chain.from_iterable(alike)]
             names = [_canonical_index(depth, place, size(dummy)) for place, dummy in enumerate(used)]
-            orders = (chain.from_iterable(order) for order in product(*map(permutations, alike)))
-            renamed = (rename(summand, dict(zip(order, names, strict=True))) for order in orders)
+            many = prod(factorial(len(group)) for group in alike) > _MANY
+            orders = [alike] if many else product(*map(permutations, alike))
+            renamed = (rename(summand, dict(zip(chain(*order), names, strict=True))) for order in orders)
             first = min(renamed, key=sympy.default_sort_key)
             parts.append(Sum(first, *names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
-    return sympy.expand(Add(*parts))
+    return _expanded(Add(*parts))
+
+
+def _expanded(value: Expr) -> Expr:
+    return sympy.expand(value) if _count_terms(value) <= _MANY else value
+
+
+def _count_terms(value: Expr) -> int:
+    """Return how many terms an expression has at most, or one inside of it, when products are expanded, if not many."""
+    if isinstance(value, Indexed) or not value.args:
+        return 1
+    counts = [_count_terms(part) for part in value.args]
+    if isinstance(value, sympy.Pow):
+        power = abs(int(value.exp.as_coeff_Add()[0]))
+        counts.append(comb(counts[0] + power - 1, power))
+    kind = sum if isinstance(value, Add) else prod if isinstance(value, Mul) else max
+    return min(kind(counts), _MANY + 1)
 
 
 def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
@@ -396,7 +420,7 @@ def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
 
 
 def _is_power_of_sum(value: Expr) -> bool:
-    return isinstance(value, sympy.Pow) and isinstance(value.base, Sum) and value.exp.is_Integer and value.exp > 1
+    return isinstance(value, sympy.Pow) and isinstance(value.base, Sum) and value.exp.is_Integer and 1 < value.exp < 8
 
 
 def _canonical_inside(value: Expr, depth: int) -> Expr:
@@ -413,7 +437,11 @@ def terms(value: Expr) -> list["Term"]:
     if isinstance(value, Add) and _is_to_be_expanded(value):
         return [term for part in value.args for term in terms(part)]
     if isinstance(value, Mul):
-        return [reduce(_times, combination) for combination in product(*map(terms, value.args))]
+        factors = [terms(factor) for factor in value.args]
+        if prod(map(len, factors)) > _MANY:
+            pairs = zip(value.args, factors, strict=True)
+            factors = [parts if factor.has(KroneckerDelta) else [Term((factor,), ())] for factor, parts in pairs]
+        return [reduce(_times, combination) for combination in product(*factors)]
     return [Term((value,), ())]
 
 
