@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import mul
 from random import Random
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
+from handgrad.symbolic.calculus import in_order
 from handgrad.symbolic.formulas import FUNCTIONS as KNOWN
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
@@ -324,7 +325,10 @@ def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds() -> Non
 def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name: str) -> None:
     function = FUNCTIONS[name]
     numbers = {"n": 1, "c": 1, "d": 1, "o": 1, "p": 3, "q": 2, "u": 2, "stride": 1, "pad": 1}
-    assert "bmatrix" in vjp(function.output, function.wrt[0]).entries(**numbers).text
+    parts = [part for step in in_order(function.output) for part in (step.entry, step.value)]
+    own = {symbol.name for part in parts for symbol in part.atoms(sympy.Symbol)} & {*numbers}
+    derivation = vjp(function.output, function.wrt[0])
+    assert "bmatrix" in derivation.entries(**{name: numbers[name] for name in own}).text
 
 
 x, w = array("x", n), array("w")
@@ -346,3 +350,25 @@ def test_what_has_too_many_terms_to_compare_is_derived_all_the_same(name: str) -
     at["x"].requires_grad_()
     (by_torch,) = torch.autograd.grad(forward(**given), at["x"])
     torch.testing.assert_close(backward(**here).detach(), by_torch)
+
+
+def relu6(value: Expr) -> Expr:
+    return Piecewise((0, value <= 0), (6, value >= 6), (value, True))
+
+
+NOT_SIMPLIFIED = {
+    "relu6": (relu6(x[i]), x),
+    "hard swish": (x[i] * relu6(x[i] + 3) / 6, x),
+    "the norm by its entries": (Sum(abs(x[other]) ** w, other) ** (1 / w) * x[i], x),
+    "the norm by its power": (Sum(abs(x[other]) ** w, other) ** (1 / w) * x[i], w),
+}
+
+
+@pytest.mark.parametrize("name", NOT_SIMPLIFIED)
+def test_entries_that_sympy_does_not_simplify_are_compared_at_points(name: str) -> None:
+    value, wrt = NOT_SIMPLIFIED[name]
+    derivation = vjp(define("Y", value, i), wrt)
+    assert derivation.entries(n=2).text
+    wrong = replace(derivation.result, value=derivation.result.value + Iverson(derivation.entry > 1) / 1000)
+    with pytest.raises(AssertionError, match="derivative with respect to"):
+        replace(derivation, result=wrong).entries(n=2)

@@ -305,6 +305,8 @@ def test_entries_are_written_out_for_sizes() -> None:
         vjp(Y, x).entries(n=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n is a size, and cannot be 0"):
         vjp(Y, x).entries(n=0)
+    with pytest.raises(ValueError, match="zz is no size of the formula"):
+        vjp(Y, x).entries(n=2, zz=3)
 
 
 def test_only_formulas_are_expanded() -> None:
