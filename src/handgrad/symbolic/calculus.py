@@ -4,7 +4,8 @@ An index carries its range, `Idx("i", n)`: a sum needs no limits, and contractin
 of an index needs no case for a value out of range.
 """
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import chain, groupby, permutations, product
@@ -86,11 +87,21 @@ def mean(value: Expr, *over: Idx) -> Expr:
     return Sum(value, *over) / Mul(*map(size, over))
 
 
+def _of_entry(operation: Callable[[Any, Any], Expr], reflected: bool = False) -> Callable[["Definition", Any], Expr]:
+    """Return an operation of a number that is defined, on its entry; that of an array raises TypeError."""
+
+    def operate(number: "Definition", other: Any) -> Expr:
+        entry = number._sympy_()
+        return operation(other, entry) if reflected else operation(entry, other)
+
+    return operate
+
+
 @dataclass(frozen=True)
 class Definition:
     """An array given entry by entry: name[indices] = value for all indices in their ranges.
 
-    Its entries, `S[i, k]`, may be used in other definitions; a number's only entry is `S[()]`.
+    Its entries, `S[i, k]`, may be used in other definitions; a number's only entry is `S[()]`, or `S` in a formula.
     """
 
     name: str
@@ -100,6 +111,19 @@ class Definition:
 
     # Python would iterate with [0], [1], [2], … and never stop: a symbolic size has no end.
     __iter__ = None
+
+    __add__, __radd__ = _of_entry(operator.add), _of_entry(operator.add, reflected=True)
+    __sub__, __rsub__ = _of_entry(operator.sub), _of_entry(operator.sub, reflected=True)
+    __mul__, __rmul__ = _of_entry(operator.mul), _of_entry(operator.mul, reflected=True)
+    __truediv__, __rtruediv__ = _of_entry(operator.truediv), _of_entry(operator.truediv, reflected=True)
+    __pow__, __rpow__ = _of_entry(operator.pow), _of_entry(operator.pow, reflected=True)
+    __lt__, __le__, __gt__, __ge__ = map(_of_entry, (operator.lt, operator.le, operator.gt, operator.ge))
+
+    def __neg__(self) -> Expr:
+        return -self._sympy_()
+
+    def __abs__(self) -> Expr:
+        return abs(self._sympy_())
 
     def __getitem__(self, indices: Any) -> Expr:
         """Return an entry."""

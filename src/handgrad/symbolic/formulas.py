@@ -226,7 +226,7 @@ def _is_known(value: Any) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    return isinstance(value, Expr) and bool(value.is_number)
+    return isinstance(value, Expr) and not isinstance(value, sympy.Lambda) and bool(value.is_number)
 
 
 def _is_not_real(value: Any) -> bool:
@@ -266,7 +266,7 @@ def _refuse(name: str, value: Any) -> None:
     if _is_constant(value) and value.is_finite is not True and value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
         raise ValueError(f"{name}: {value} is no finite number; is something divided by 0?")
     if isinstance(value, (sympy.Rational, sympy.Float)):
-        raise ValueError(f"{name}: {value} is larger than any number of a computer")
+        raise ValueError(f"{name}: {value.evalf(3)} is larger than any number of a computer")
     if _is_not_real(value):
         raise ValueError(f"{name}: {value} is not a real number")
     if isinstance(value, sympy.NumberSymbol):
