@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import mul
 from random import Random
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
+from handgrad.symbolic.calculus import in_order
 from handgrad.symbolic.formulas import FUNCTIONS as KNOWN
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
@@ -322,4 +325,50 @@ def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds() -> Non
 def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name: str) -> None:
     function = FUNCTIONS[name]
     numbers = {"n": 1, "c": 1, "d": 1, "o": 1, "p": 3, "q": 2, "u": 2, "stride": 1, "pad": 1}
-    assert "bmatrix" in vjp(function.output, function.wrt[0]).entries(**numbers).text
+    parts = [part for step in in_order(function.output) for part in (step.entry, step.value)]
+    own = {symbol.name for part in parts for symbol in part.atoms(sympy.Symbol)} & {*numbers}
+    derivation = vjp(function.output, function.wrt[0])
+    assert "bmatrix" in derivation.entries(**{name: numbers[name] for name in own}).text
+
+
+x, w = array("x", n), array("w")
+MANY = {
+    "orders of letters": Sum(x[i] ** 2, i) ** 10 + Sum(x[i], i),
+    "terms": Sum((x[i] ** 2 + x[i] + i + n + w) ** 20, i),
+    "terms of a root": Sum((x[i] ** 2 + i + n + w + 1) ** Rational(41, 2), i),
+    "products of sums": reduce(mul, (Sum(x[i], i) + w + place for place in range(14))),
+    "functions in functions": Sum(reduce(lambda value, _: tanh(value + x[i]), range(12), x[i]), i),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_what_has_too_many_terms_to_compare_is_derived_all_the_same(name: str) -> None:
+    output = define("L", MANY[name])
+    forward, backward = compile_torch(output), vjp(output, x).compile()
+    at = {"x": torch.tensor([0.3, -0.2], dtype=torch.float64), "w": torch.tensor(0.1, dtype=torch.float64)}
+    given, here = ({key: at[key] for key in f.arrays} | dict.fromkeys(f.sizes, 2) for f in (forward, backward))
+    at["x"].requires_grad_()
+    (by_torch,) = torch.autograd.grad(forward(**given), at["x"])
+    torch.testing.assert_close(backward(**here).detach(), by_torch)
+
+
+def relu6(value: Expr) -> Expr:
+    return Piecewise((0, value <= 0), (6, value >= 6), (value, True))
+
+
+NOT_SIMPLIFIED = {
+    "relu6": (relu6(x[i]), x),
+    "hard swish": (x[i] * relu6(x[i] + 3) / 6, x),
+    "the norm by its entries": (Sum(abs(x[other]) ** w, other) ** (1 / w) * x[i], x),
+    "the norm by its power": (Sum(abs(x[other]) ** w, other) ** (1 / w) * x[i], w),
+}
+
+
+@pytest.mark.parametrize("name", NOT_SIMPLIFIED)
+def test_entries_that_sympy_does_not_simplify_are_compared_at_points(name: str) -> None:
+    value, wrt = NOT_SIMPLIFIED[name]
+    derivation = vjp(define("Y", value, i), wrt)
+    assert derivation.entries(n=2).text
+    wrong = replace(derivation.result, value=derivation.result.value + Iverson(derivation.entry > 1) / 1000)
+    with pytest.raises(AssertionError, match="derivative with respect to"):
+        replace(derivation, result=wrong).entries(n=2)

@@ -29,7 +29,7 @@ def number(value: Expr) -> Definition:
 
 
 def vector(value: Expr) -> Definition:
-    return define("y", value, i)
+    return define("Y", value, i)
 
 
 def matrix(value: Expr) -> Definition:

@@ -72,9 +72,16 @@ FORMULAS: dict[str, tuple[str, Callable[[], Any]]] = {
     "no number": ("nan is no finite number", named(x[i] * nan)),
     "infinity": ("oo is no finite number", named(x[i] * oo)),
     "Python's infinity": ("oo is no finite number", named(float("inf"))),
-    "a number too large": ("larger than any number of a computer", named(10**400 * x[i])),
+    "a number too large": (r"Z: 1\.00E\+400 is larger than any number of a computer", named(10**400 * x[i])),
+    "a decimal too large": (r"Z: 1\.00E\+400 is larger than", named(sympy.Float("1e400") * x[i])),
+    "a function as such": ("IdentityFunction cannot stand in a formula", named(sympy.Lambda(w, w))),
+    "a multiple of a defined array": (r"Y is an array: use an entry of it, Y\[i\]", lambda: 2 * Y),
     "the imaginary unit": ("I is not a real number", named(I * x[i])),
     "a complex root": (r"\(-1\)\*\*\(1/3\) is not a real number", named(Rational(-8) ** Rational(1, 3) * x[i])),
+    "a power of -1": (r"\(-1\)\*\*x\[i\] is not a real number", named((-1) ** x[i])),
+    "a power of a negative number": (r"\(-2\)\*\*x\[i\] is not a real number", named((-2) ** x[i])),
+    "a negative number to a real one": (r"\(-1\)\*\*\(n\*w\) is not a real number", named((-1) ** (n * w) * x[i])),
+    "a power of what is negative": ("is not a real number", named((-(x[i] ** 2) - 1) ** w)),
     "a complex logarithm": ("is not a real number", named(log(-n) * x[i])),
     "a complex angle": ("is not a real number", named(asin(2) * x[i])),
     "a symbol that is not known to be real": (r"make it with array\('w'\)", named(Symbol("w") * x[i])),
@@ -208,6 +215,40 @@ def test_names_sizes_and_indices_are_what_they_are_said_to_be(words: str, mistak
         mistake()
 
 
+def test_a_negative_number_has_whole_powers() -> None:
+    signs = compile_torch(define("Z", (-1) ** i * (-2) ** t[i] * x[i] * (-1) ** (n * integers("s")[0]), i))
+    assert signs(x=torch.ones(2), t=torch.tensor([1, 2]), s=3).tolist() == [-2, -4]
+
+
+def defined_by(name: str, value: Any) -> Any:
+    return define(name, value, i)[i]
+
+
+SAME_NAMES: dict[str, Callable[[], Any]] = {
+    "x": lambda: define("Z", x[i] + Sum(array("x", i, j)[i, j], j), i),
+    "y": lambda: define("Z", x[i] + defined_by("Y", y[i]) * defined_by("W", Sum(array("y", i, j)[i, j], j)), i),
+    "H": lambda: define("Z", defined_by("H", x[i]) * defined_by("H", y[i]), i),
+    "X": lambda: define("X", 2 * X[i, j], i, j),
+    "t": lambda: define("t", defined_by("Y", x[i]) * x[t[i]], i),
+    "p": lambda: define("p", Sum(X[i, j], j) / p, i),
+    "i": lambda: define("i", Sum(x[i], i)),
+    "l": lambda: define("Z", defined_by("Y", array("l") * x[i]) * Sum(x[other], other), i),
+    "w": lambda: define("Z", w * x[integers("w")[0] * i], i),
+}
+
+
+@pytest.mark.parametrize("name", SAME_NAMES)
+def test_no_two_things_in_a_formula_and_its_parts_have_one_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"two different .* are called {name}: rename one"):
+        SAME_NAMES[name]()
+
+
+def test_the_loss_and_a_derivative_have_names_of_their_own() -> None:
+    with pytest.raises(ValueError, match="Y is made of an L, and the loss is called so"):
+        vjp(define("Y", array("L", i)[i] * x[i], i), x)
+    assert vjp(define("Y", array("dx", i)[i] * x[i], i), x).compile().arrays.keys() == {"G", "dx"}
+
+
 def test_an_index_may_run_over_a_number() -> None:
     (three,) = indices("a:3")
     v = array("v", three)
@@ -267,6 +308,8 @@ def test_entries_are_written_out_for_sizes() -> None:
         vjp(Y, x).entries(n=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n is a size, and cannot be 0"):
         vjp(Y, x).entries(n=0)
+    with pytest.raises(ValueError, match="zz is no size of the formula"):
+        vjp(Y, x).entries(n=2, zz=3)
 
 
 def test_only_formulas_are_expanded() -> None:

@@ -4,10 +4,12 @@ An index carries its range, `Idx("i", n)`: a sum needs no limits, and contractin
 of an index needs no case for a value out of range.
 """
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import chain, groupby, permutations, product
+from math import comb, factorial, prod
 from typing import Any, NamedTuple
 
 import sympy
@@ -85,11 +87,21 @@ def mean(value: Expr, *over: Idx) -> Expr:
     return Sum(value, *over) / Mul(*map(size, over))
 
 
+def _of_entry(operation: Callable[[Any, Any], Expr], reflected: bool = False) -> Callable[["Definition", Any], Expr]:
+    """Return an operation of a number that is defined, on its entry; that of an array raises TypeError."""
+
+    def operate(number: "Definition", other: Any) -> Expr:
+        entry = number._sympy_()
+        return operation(other, entry) if reflected else operation(entry, other)
+
+    return operate
+
+
 @dataclass(frozen=True)
 class Definition:
     """An array given entry by entry: name[indices] = value for all indices in their ranges.
 
-    Its entries, `S[i, k]`, may be used in other definitions; a number's only entry is `S[()]`.
+    Its entries, `S[i, k]`, may be used in other definitions; a number's only entry is `S[()]`, or `S` in a formula.
     """
 
     name: str
@@ -99,6 +111,19 @@ class Definition:
 
     # Python would iterate with [0], [1], [2], … and never stop: a symbolic size has no end.
     __iter__ = None
+
+    __add__, __radd__ = _of_entry(operator.add), _of_entry(operator.add, reflected=True)
+    __sub__, __rsub__ = _of_entry(operator.sub), _of_entry(operator.sub, reflected=True)
+    __mul__, __rmul__ = _of_entry(operator.mul), _of_entry(operator.mul, reflected=True)
+    __truediv__, __rtruediv__ = _of_entry(operator.truediv), _of_entry(operator.truediv, reflected=True)
+    __pow__, __rpow__ = _of_entry(operator.pow), _of_entry(operator.pow, reflected=True)
+    __lt__, __le__, __gt__, __ge__ = map(_of_entry, (operator.lt, operator.le, operator.gt, operator.ge))
+
+    def __neg__(self) -> Expr:
+        return -self._sympy_()
+
+    def __abs__(self) -> Expr:
+        return abs(self._sympy_())
 
     def __getitem__(self, indices: Any) -> Expr:
         """Return an entry."""
@@ -147,7 +172,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
-    _require_distinct_names(name, value, {index.label for index in letters.values()})
+    _require_distinct_names(name, value, indices)
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
@@ -177,13 +202,25 @@ def definition_of(value: Expr) -> Definition | None:
 
 def in_order(definition: Definition) -> list[Definition]:
     """Return the definitions that one is made of, itself the last, each after those it uses."""
-    used = [name.definition for name in sorted(definition.value.atoms(Name), key=lambda name: name.dummy_index)]
-    return list(dict.fromkeys([*(step for inner in used for step in in_order(inner)), definition]))
+    steps: dict[Definition, None] = {}
+
+    def add(step: Definition) -> None:
+        if step not in steps:
+            for used in _names_in(step.value):
+                add(used.definition)
+            steps[step] = None
+
+    add(definition)
+    return [*steps]
+
+
+def _names_in(value: Expr) -> list[Name]:
+    return sorted(value.atoms(Name), key=lambda name: name.dummy_index)
 
 
 def require_part(output: Definition, wrt: Any) -> None:
     """Raise ValueError unless an array, given by its base, or a number occurs in what a definition is made of."""
-    parts = _parts_of(output)
+    parts = parts_of(output)
     if wrt in parts or wrt.is_integer:
         return
     names = {part.name: part for part in parts}
@@ -196,7 +233,7 @@ def require_part(output: Definition, wrt: Any) -> None:
     raise ValueError(f"{wrt.name} does not occur in {output.name}, which is made of {made}")
 
 
-def _parts_of(output: Definition) -> set[Any]:
+def parts_of(output: Definition) -> set[Any]:
     """Return the arrays and numbers that a definition is made of, and that those are made of which are defined."""
     values = [step.value for step in in_order(output)]
     entries = set().union(*(value.atoms(Indexed) for value in values))
@@ -249,17 +286,28 @@ def require_fitting(entry: Indexed) -> None:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")
 
 
-def _require_distinct_names(name: str, value: Expr, letters: set[Symbol]) -> None:
-    entries = value.atoms(Indexed)
-    arrays = {entry.base.label for entry in entries}
-    numbers = symbols_beside_entries(value) - letters
-    numbers |= {symbol for entry in entries for extent in entry.shape for symbol in extent.free_symbols}
+def _require_distinct_names(name: str, value: Expr, indices: tuple[Idx, ...]) -> None:
+    """Raise ValueError if two things in a formula, the definitions that it uses, or the one it makes, have one name."""
+    values = [value, *(step.value for used in _names_in(value) for step in in_order(used.definition))]
+    things = frozenset[Any]().union(*map(named_in, values))
+    numbers = {thing.name for thing in things if isinstance(thing, Symbol) and not thing.is_integer}
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
-    indices = {letter.name for letter in letters}
-    names = [symbol.name for kind in (arrays, numbers) for symbol in kind if not isinstance(symbol, Dummy)]
-    names += [number.name for number in numbers if not number.is_integer and number.name in indices]
-    if twice := [symbol for symbol in names if names.count(symbol) > 1]:
-        raise ValueError(f"{name}: two different arrays, numbers, sizes or indices are called {twice[0]}: rename one")
+    letters = {index.label.name for index in {*indices}.union(*(value.atoms(Idx) for value in values))}
+    names = [name, *(thing.name for thing in things), *(letters & (numbers if indices else numbers | {name}))]
+    if twice := [called for called in names if names.count(called) > 1]:
+        kinds = "definitions, arrays, numbers, sizes or indices"
+        raise ValueError(f"{name}: two different {kinds} are called {twice[0]}: rename one")
+
+
+@cache
+def named_in(value: Any) -> frozenset[Any]:
+    """Return what has a name in a formula, apart from letters: the arrays, numbers, sizes and definitions."""
+    if isinstance(value, Symbol):
+        return frozenset({value})
+    if isinstance(value, Idx):
+        return named_in(value.upper)
+    own, parts = ({value.base}, (*value.indices, *value.shape)) if isinstance(value, Indexed) else (set(), value.args)
+    return frozenset(own).union(*map(named_in, parts))
 
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:
@@ -279,6 +327,9 @@ def _require_distinct(value: Expr, bound: set[Idx]) -> None:
 
 
 # Differentiation and contraction
+
+# More terms, or orders of letters, than these are not compared: it would take long, and the formula is right without.
+_MANY = 500
 
 
 def differentiate(value: Expr, entry: Expr) -> Expr:
@@ -346,20 +397,37 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
     """Return `value` with products expanded, sums split and letters renamed.
 
     Equal objects are equal values. Values that differ by these rules alone are equal objects, but for some in which a
-    sum stands inside of a function in another sum.
+    sum stands inside of a function in another sum, and some of very many terms or orders of letters.
     """
     parts = []
     value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
-        for summand in Add.make_args(sympy.expand(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
+        for summand in Add.make_args(_expanded(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
             alike = _alike(summand, [dummy for dummy in dummies if dummy in free_indices(summand)])
             used = [*chain.from_iterable(alike)]
             names = [_canonical_index(depth, place, size(dummy)) for place, dummy in enumerate(used)]
-            orders = (chain.from_iterable(order) for order in product(*map(permutations, alike)))
-            renamed = (rename(summand, dict(zip(order, names, strict=True))) for order in orders)
+            many = prod(factorial(len(group)) for group in alike) > _MANY
+            orders = [alike] if many else product(*map(permutations, alike))
+            renamed = (rename(summand, dict(zip(chain(*order), names, strict=True))) for order in orders)
             first = min(renamed, key=sympy.default_sort_key)
             parts.append(Sum(first, *names) * Mul(*(size(dummy) for dummy in dummies if dummy not in used)))
-    return sympy.expand(Add(*parts))
+    return _expanded(Add(*parts))
+
+
+def _expanded(value: Expr) -> Expr:
+    return sympy.expand(value) if _count_terms(value) <= _MANY else value
+
+
+def _count_terms(value: Expr) -> int:
+    """Return how many terms an expression has at most, or one inside of it, when products are expanded, if not many."""
+    if isinstance(value, Indexed) or not value.args:
+        return 1
+    counts = [_count_terms(part) for part in value.args]
+    if isinstance(value, sympy.Pow):
+        power = abs(int(value.exp.as_coeff_Add()[0]))
+        counts.append(comb(counts[0] + power - 1, power))
+    kind = sum if isinstance(value, Add) else prod if isinstance(value, Mul) else max
+    return min(kind(counts), _MANY + 1)
 
 
 def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
@@ -377,7 +445,7 @@ def _alike(summand: Expr, dummies: list[Idx]) -> list[list[Idx]]:
 
 
 def _is_power_of_sum(value: Expr) -> bool:
-    return isinstance(value, sympy.Pow) and isinstance(value.base, Sum) and value.exp.is_Integer and value.exp > 1
+    return isinstance(value, sympy.Pow) and isinstance(value.base, Sum) and value.exp.is_Integer and 1 < value.exp < 8
 
 
 def _canonical_inside(value: Expr, depth: int) -> Expr:
@@ -394,7 +462,11 @@ def terms(value: Expr) -> list["Term"]:
     if isinstance(value, Add) and _is_to_be_expanded(value):
         return [term for part in value.args for term in terms(part)]
     if isinstance(value, Mul):
-        return [reduce(_times, combination) for combination in product(*map(terms, value.args))]
+        factors = [terms(factor) for factor in value.args]
+        if prod(map(len, factors)) > _MANY:
+            pairs = zip(value.args, factors, strict=True)
+            factors = [parts if factor.has(KroneckerDelta) else [Term((factor,), ())] for factor, parts in pairs]
+        return [reduce(_times, combination) for combination in product(*factors)]
     return [Term((value,), ())]
 
 

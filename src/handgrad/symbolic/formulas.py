@@ -226,11 +226,13 @@ def _is_known(value: Any) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    return isinstance(value, Expr) and bool(value.is_number)
+    return isinstance(value, Expr) and not isinstance(value, sympy.Lambda) and bool(value.is_number)
 
 
 def _is_not_real(value: Any) -> bool:
-    """Say whether a value is known to be no finite real number."""
+    """Say whether a value is known to be no finite real number, at least between the numbers where it is one."""
+    if isinstance(value, Pow) and value.base.is_negative and not value.exp.is_integer:
+        return True
     if not _is_constant(value):
         return isinstance(value, (Add, Mul, Pow, sympy.Function)) and value.is_extended_real is False
     number = value if value.is_Atom else value.evalf()
@@ -264,7 +266,7 @@ def _refuse(name: str, value: Any) -> None:
     if _is_constant(value) and value.is_finite is not True and value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
         raise ValueError(f"{name}: {value} is no finite number; is something divided by 0?")
     if isinstance(value, (sympy.Rational, sympy.Float)):
-        raise ValueError(f"{name}: {value} is larger than any number of a computer")
+        raise ValueError(f"{name}: {value.evalf(3)} is larger than any number of a computer")
     if _is_not_real(value):
         raise ValueError(f"{name}: {value} is not a real number")
     if isinstance(value, sympy.NumberSymbol):
