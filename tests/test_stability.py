@@ -11,7 +11,7 @@ from sympy import Expr, Piecewise, exp, log, tanh
 from torch import Tensor
 from torch.nn import functional as F
 
-from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, mean, sizes, vjp
+from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, jacobian, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
 n, q = sizes("n q")
@@ -152,6 +152,14 @@ POWERS: dict[str, tuple[Definition, Any, Callable[..., Tensor], list[float]]] = 
         [0, 1, -2],
     ),
     "a number to a power": (define("Y", 2**a, i), x, lambda x: 2**x, [1]),
+    "even powers": (define("Y", a ** (2 * t[i]), i), x, lambda x, t: x ** (2 * t), [1]),
+    "powers of a product": (
+        define("L", Sum((a * y[i]) ** k, i, k)),
+        x,
+        lambda x, y: ((x * y)[:, None] ** torch.arange(3)).sum(),
+        [1],
+    ),
+    "discounting": (define("Y", (1 - u) * u**i, i), u, lambda u: (1 - u) * u ** torch.arange(3), [0, 0.5, 1]),
 }
 
 
@@ -164,15 +172,30 @@ def test_powers_are_right_at_0(name: str) -> None:
             "x": torch.tensor([0.0, 0.5, 2.0]).double(),
             "y": torch.tensor([1.0, 2.0, 0.0]).double(),
             "u": torch.tensor(exponent).double(),
+            "t": torch.tensor([0, 1, 2]),
         }
-        inputs = {key: numbers[key].clone().requires_grad_() for key in forward.arrays}
+        inputs = {key: numbers[key].clone() for key in forward.arrays}
+        inputs[wrt.name].requires_grad_()
         expected = by_torch(**inputs)
-        torch.testing.assert_close(forward(**{key: numbers[key] for key in forward.arrays}), expected)
         grad_output = torch.ones_like(expected)
         (reference,) = torch.autograd.grad(expected, inputs[wrt.name], grad_output)
-        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3}
-        given = {key: available[key] for key in [*gradient.arrays, *gradient.sizes]}
-        torch.testing.assert_close(gradient(**given), reference)
+        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3, "q": 3}
+        for compiled, value in ((forward, expected), (gradient, reference)):
+            given = {key: available[key] for key in [*compiled.arrays, *compiled.sizes]}
+            torch.testing.assert_close(compiled(**given), value)
+
+
+def test_second_derivatives_of_powers_are_right_at_0() -> None:
+    b, at = array("b", k), torch.tensor([0.0, 0.5, 2.0]).double()
+    polynomial = vjp(define("Y", Sum(b[k] * a**k, k), i), x).result
+    by_coefficients = vjp(polynomial, b, array("H", i)).compile()(x=at, G=torch.ones_like(at), H=at + 1, q=3)
+    torch.testing.assert_close(by_coefficients, torch.stack([0 * at, at + 1, 2 * at * (at + 1)], 1).sum(0))
+    differences = vjp(define("L", Sum((a - y[i]) ** k, i, k)), x).result
+    of_difference = vjp(differences, y, array("H", i)).compile()(x=at, y=at, H=at + 1, q=4)
+    torch.testing.assert_close(of_difference, -2 * (at + 1))
+    u_in_powers = define("Y", (1 - u) * u**i, i)
+    twice = jacobian(jacobian(u_in_powers, u).result, u).compile()(u=torch.tensor(0.0).double(), n=4)
+    torch.testing.assert_close(twice, torch.tensor([0.0, -2.0, 2.0, 0.0]).double())
 
 
 def test_0_times_its_logarithm_is_0() -> None:
