@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sympy
 from sympy import Add, Expr, Idx, Indexed, Mul, Piecewise, Pow, exp, log, oo
 
-from handgrad.symbolic.calculus import Definition, canonical, free_indices, rename, size, unfolded
+from handgrad.symbolic.calculus import Definition, canonical, contract, free_indices, rename, size, unfolded
 from handgrad.symbolic.formulas import Array, Iverson, Name, Sum
 
 
@@ -165,7 +165,9 @@ def _is_negative_where_0(power: Expr, factor: Expr) -> bool:
 
 def exponentials(value: Expr) -> list[Exponential] | None:
     """Write a value as a sum of exponentials with coefficients that are not negative; None if it is none."""
-    is_python_number = not free_indices(value) and all(symbol.is_integer for symbol in value.free_symbols)
+    is_python_number = (
+        not free_indices(value) and not value.has(Sum) and all(symbol.is_integer for symbol in value.free_symbols)
+    )
     terms = None if is_python_number else _terms(value)
     return terms if terms and any(term.exponent != 0 for term in terms) else None
 
@@ -231,7 +233,9 @@ class _Factors:
 
     def _add_exponent(self, exponent: Expr) -> None:
         key = frozenset(free_indices(exponent))
-        self.exponents[key] = self.exponents.get(key, sympy.S.Zero) + exponent
+        total = self.exponents.get(key, sympy.S.Zero) + exponent
+        # Equal sums cancel whatever the letters are that they are written with.
+        self.exponents[key] = contract(total) if total.has(Sum) else total
 
     def _add_sum(self, base: Expr, power: Expr, terms: list[Exponential]) -> None:
         if len(terms) == 1 and not terms[0].dummies:
@@ -245,6 +249,10 @@ class _Factors:
 
 def _sum(terms: list[Exponential], less: Expr) -> Expr:
     return Add(*(Sum(term.coefficient * exp(term.exponent - less), *term.dummies) for term in terms))
+
+
+def _exponents_of(terms: list[Exponential]) -> list[Expr]:
+    return [term.exponent for term in terms if term.exponent != 0]
 
 
 def _brackets(term: Exponential) -> list[Expr]:
@@ -278,19 +286,55 @@ def _complement(value: Expr) -> Expr | None:
     return {sympy.S.Zero: exp(argument) / base, argument: 1 / base}.get(Add(*product.exponents.values()))
 
 
-def _degree(value: Expr) -> Expr:
-    """Return how often exp(m) is to be taken out of a factor so that what is left stays finite."""
-    if isinstance(value, exp):
+def _ratio(value: Expr, other: Expr) -> Expr:
+    """Return the number that one formula is of another; 0 if it is none."""
+    if value == 0:
+        return value
+    terms, others = (sympy.expand(part).as_coefficients_dict() for part in (value, other))
+    ratios = {terms[term] / number for term, number in others.items()}
+    ratio = ratios.pop() if {*terms} == {*others} and len(ratios) == 1 else sympy.S.Zero
+    return sympy.Integer(ratio) if ratio == int(ratio) else ratio
+
+
+def _alike(value: Expr) -> Expr:
+    """Return a value with the same letter for all indices of one range: entries of an array that look alike then."""
+    letters = {index: Idx("_", size(index)) for index in value.atoms(Idx)}
+    entries = {
+        entry: entry.base[tuple(Idx("_", axis) for axis in entry.shape)]
+        for entry in value.atoms(Indexed)
+        if not entry.is_integer
+    }
+    return value.xreplace(entries).xreplace(letters)
+
+
+def _times(exponent: Expr, like: Sequence[Expr] | None) -> Expr:
+    """Return how many times an exponent is the largest of others `like` it, if none are given 1; 0 if it is unlike."""
+    if like is None:
         return sympy.S.One
+    terms, times = sympy.expand(_alike(exponent)).as_coefficients_dict(), [sympy.S.Zero]
+    for other in like:
+        ratios = {terms[term] / number for term, number in sympy.expand(_alike(other)).as_coefficients_dict().items()}
+        times += ratios if len(ratios) == 1 else []
+    return max(times)
+
+
+def _degree(value: Expr, like: Sequence[Expr] | None = None) -> Expr:
+    """Return how often exp(m), m the largest of exponents `like` some, is to be taken out of a factor.
+
+    What is left then stays finite.
+    """
+    if isinstance(value, exp):
+        return _times(value.args[0], like)
     if isinstance(value, Pow) and value.exp.is_number:
-        return value.exp * _degree(value.base)
+        return value.exp * _degree(value.base, like)
     if isinstance(value, Mul):
-        return Add(*map(_degree, value.args))
+        return Add(*(_degree(part, like) for part in value.args))
     if isinstance(value, Add):
-        return max(map(_degree, value.args))
+        return max(_degree(part, like) for part in value.args)
     if isinstance(value, Sum):
-        return _degree(value.function)
-    return sympy.S.One if isinstance(value, (Indexed, Name)) and exponentials(value) else sympy.S.Zero
+        return _degree(value.function, like)
+    terms = exponentials(value) if isinstance(value, (Indexed, Name)) else None
+    return max(_times(term.exponent, like) for term in terms) if terms else sympy.S.Zero
 
 
 def _power(factor: Expr) -> tuple[Expr, Expr]:
@@ -304,8 +348,15 @@ def _divisors(factors: Sequence[Expr]) -> list[Expr]:
     return [base for base, power in map(_power, factors) if power.is_negative and _has_logarithm(base)]
 
 
-def _is_divided_by_defined(term: Expr) -> bool:
-    return any(exponentials(base) is None for base in _divisors(Mul.make_args(term)))
+def _is_to_be_multiplied_in(bracket: Expr) -> bool:
+    """Say whether what terms are divided by may cancel with factors before the bracket, or some overflow alone.
+
+    These are y / σ before dσ/dz, and the terms of 2 exp(2z) / (1 + exp(z)) − exp(z), a second derivative of σ(z).
+    """
+    divisors = [_divisors(Mul.make_args(term)) for term in bracket.args]
+    is_defined = any(exponentials(base) is None for bases in divisors for base in bases)
+    may_overflow = [_degree(term) > 0 for term, bases in zip(bracket.args, divisors, strict=True) if not bases]
+    return is_defined or (len(may_overflow) < len(divisors) and any(may_overflow))
 
 
 class _Rewriter:
@@ -352,8 +403,7 @@ class _Rewriter:
         if not divisors:
             return Mul(*(self._factor(base, power) for base, power in pairs))
         for place, (base, power) in enumerate(pairs):
-            # What a term is divided by may cancel with the other factors: y / σ (dσ/dz).
-            if isinstance(base, Add) and power == 1 and any(map(_is_divided_by_defined, base.args)):
+            if isinstance(base, Add) and power == 1 and _is_to_be_multiplied_in(base):
                 others = [*factors[:place], *factors[place + 1 :]]
                 return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
         product = _Factors()
@@ -372,10 +422,14 @@ class _Rewriter:
         """Return a product with its sums relative to their largest exponents."""
         result: list[Expr] = []
         rest = [*map(exp, product.exponents.values()), *product.factors]
-        for base, power in product.sums.values():
-            terms = exponentials(base) or []
-            if power == 0:
+        sums = [(base, power) for base, power in product.sums.values() if power != 0]
+        like = _exponents_of([term for base, power in sums if power < 0 for term in exponentials(base) or []])
+        multiplied = [(base, power) for base, power in sums if power > 0 and _degree(base, like) > 0]
+        rest += [base**power for base, power in multiplied]
+        for base, power in sums:
+            if (base, power) in multiplied:
                 continue
+            terms = exponentials(base) or []
             if (argument := _of_sigmoid(terms)) is not None and (taken := _taken(rest, argument, power)):
                 above, below, rest = taken
                 argument = self.value(argument)
@@ -383,7 +437,7 @@ class _Rewriter:
                 continue
             largest = self.exponent(base, terms)
             result.append(self.value(_sum(terms, largest)) ** power)
-            rest = _less(rest, -power, largest)
+            rest = _less(rest, -power, largest, _exponents_of(terms))
         return Mul(*result, *map(self.value, rest))
 
     def exponent(self, base: Expr, terms: list[Exponential]) -> Expr:
@@ -409,33 +463,41 @@ class _Rewriter:
         return Expr.__new__(Largest, value, *(sympy.Tuple(d, 0, d.upper) for d in dummies)) if dummies else value
 
 
-def _less(factors: Sequence[Expr], times: Expr, largest: Expr) -> list[Expr]:
-    """Multiply a product by exp(−m) a number of times, in each factor as often as it has an exponential."""
-    result, last = [*factors], None
-    for place, factor in enumerate(factors):
-        if (degree := _degree(factor)) > 0 and (times > 0 or isinstance(factor, exp)):
-            result[place], last = _less_in(factor, min(degree, times), largest), place
-            times -= min(degree, times)
-    if last is None:
+def _less(factors: Sequence[Expr], times: Expr, largest: Expr, like: Sequence[Expr]) -> list[Expr]:
+    """Multiply a product by exp(−m) a number of times, in each factor as often as it has an exponential.
+
+    First come the factors with exponents like those that m is the largest of.
+    """
+    result, places = [*factors], list[int]()
+    for known in (like, None):
+        for place, factor in enumerate(factors):
+            # What is multiplied, and not divided, stays one exponential: exp(−m) may be another's part already.
+            is_one = isinstance(factor, exp) if times < 0 else times > 0
+            if is_one and place not in places and (degree := _degree(factor, known)) > 0:
+                result[place] = _less_in(factor, min(degree, times), largest, like)
+                times -= min(degree, times)
+                places.append(place)
+    if not places:
         return [*result, exp(-times * largest)]
-    result[last] = _less_in(result[last], times, largest) if times else result[last]
+    result[places[-1]] = _less_in(result[places[-1]], times, largest, like) if times else result[places[-1]]
     return result
 
 
-def _less_in(value: Expr, times: Expr, largest: Expr) -> Expr:
+def _less_in(value: Expr, times: Expr, largest: Expr, like: Sequence[Expr]) -> Expr:
     if isinstance(value, exp):
         return exp(value.args[0] - times * largest)
     if isinstance(value, Add):
-        return Add(*(_less_in(term, times, largest) for term in value.args))
+        return Add(*(_less_in(term, times, largest, like) for term in value.args))
     if isinstance(value, Sum):
-        return Sum(_less_in(value.function, times, largest), *(index for index, *_ in value.limits))
+        summed = (index for index, *_ in value.limits)
+        return Sum(_less_in(value.function, times, largest, like), *summed)
     if isinstance(value, Pow) and _degree(value.base) > 0:
-        return _less_in(value.base, times / value.exp, largest) ** value.exp
+        return _less_in(value.base, times / value.exp, largest, like) ** value.exp
     if isinstance(value, (Indexed, Name)) and (terms := exponentials(value)):
         return _sum(terms, times * largest)
-    return (
-        Mul(*_less(Mul.make_args(value), times, largest)) if isinstance(value, Mul) else value * exp(-times * largest)
-    )
+    if isinstance(value, Mul):
+        return Mul(*_less(value.args, times, largest, like))
+    return value * exp(-times * largest)
 
 
 def _of_sigmoid(terms: list[Exponential]) -> Expr | None:
@@ -447,7 +509,12 @@ def _of_sigmoid(terms: list[Exponential]) -> Expr | None:
 
 
 def _taken(factors: list[Expr], argument: Expr, power: Expr) -> tuple[Expr, Expr, list[Expr]] | None:
-    """Write factors times (1 + exp(z))^power as powers of σ(z) and σ(−z), and the factors that are left."""
+    """Write factors times (1 + exp(z))^power as powers of σ(z) and σ(−z), and the factors that are left.
+
+    None if that leaves a factor such as exp(z) − 1, which overflows alone.
+    """
+    if any(_degree(factor, [argument]) > 0 for factor in factors if isinstance(_power(factor)[0], Add)):
+        return None
     places = [place for place, factor in enumerate(factors) if isinstance(factor, exp)]
     for place in places:
         if powers := _powers(factors[place].args[0], argument, power):
@@ -460,5 +527,5 @@ def _powers(exponent: Expr, argument: Expr, power: Expr) -> tuple[Expr, Expr] | 
     """Write exp(exponent) (1 + exp(z))^power, for a negative power, as powers of σ(z) and of σ(−z)."""
     if not (power.is_Integer and power < 0):
         return None
-    above = sympy.expand(exponent / argument)
+    above = _ratio(exponent, argument)
     return (above, -power - above) if above.is_Integer and 0 <= above <= -power else None
