@@ -11,19 +11,20 @@ from sympy import Expr, Piecewise, exp, log, tanh
 from torch import Tensor
 from torch.nn import functional as F
 
-from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, mean, sizes, vjp
+from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, jacobian, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
 n, q = sizes("n q")
 i, k, other, third, s, other_s = indices("i:n k:q l:n o:n s:q r:q")
 x, y, Z, T, tau = array("x", i), array("y", i), array("Z", i, k), array("T", i, k), array("tau")
-t = array("t", i, integer=True)
+t, V = array("t", i, integer=True), array("V", q, q)
 a = x[i]
 E = define("E", exp(Z[i, k]), i, k)
 D = define("D", Sum(E[i, k], k), i)
 softmax_in_steps = define("P", E[i, k] / D[i], i, k)
 softmax = define("P", exp(Z[i, k]) / Sum(exp(Z[i, s]), s), i, k)
 heated = define("P", exp(Z[i, k] / tau) / Sum(exp(Z[i, s] / tau), s), i, k)
+inner = define("P", exp(x[i]) / Sum(exp(x[other]), other), i)
 sigmoid = define("S", 1 / (1 + exp(-a)), i)
 kept, kept_other = exp(x[i] * x[other]) * Iverson(other <= i), exp(x[i] * x[third]) * Iverson(third <= i)
 
@@ -72,12 +73,24 @@ FUNCTIONS = {
     "tanh": entrywise(tanh(a), torch.tanh),
     "tanh by exponentials": entrywise((exp(a) - exp(-a)) / (exp(a) + exp(-a)), torch.tanh),
     "tanh by one exponential": entrywise(1 - 2 / (1 + exp(2 * a)), torch.tanh),
+    "tanh by a difference": entrywise((exp(2 * a) - 1) / (exp(2 * a) + 1), torch.tanh),
+    "tanh of a half": entrywise((1 - exp(-a)) / (1 + exp(-a)), lambda x: torch.tanh(x / 2)),
     "Mish": entrywise(a * tanh(log(1 + exp(a))), F.mish),
     "ELU": entrywise(Piecewise((a, a > 0), (exp(a) - 1, True)), F.elu),
     "log cosh": entrywise(log(exp(a) + exp(-a)), lambda x: torch.logaddexp(x, -x)),
     "softmax": Function(softmax, Z, lambda Z: Z.softmax(1)),
     "softmax in steps": Function(softmax_in_steps, Z, lambda Z: Z.softmax(1)),
     "softmax with a temperature": Function(heated, Z, lambda Z, tau: (Z / tau).softmax(1)),
+    "softmax of a softmax": entrywise(exp(inner[i]) / Sum(exp(inner[other]), other), lambda x: x.softmax(0).softmax(0)),
+    "weights by place": entrywise(
+        a * exp(800 * i) / Sum(exp(800 * other), other),
+        lambda x: x * (800 * torch.arange(len(x)).double()).softmax(0),
+    ),
+    "squared softmax by two": Function(
+        define("Y", exp(2 * a) * exp(x[other]) / Sum(exp(x[third]), third) ** 3, i, other),
+        x,
+        lambda x: x.softmax(0)[:, None] ** 2 * x.softmax(0),
+    ),
     "log-softmax": Function(define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k), Z, lambda Z: Z.log_softmax(1)),
     "logarithm of a softmax": Function(define("R", log(softmax[i, k]), i, k), Z, lambda Z: Z.log_softmax(1)),
     "logarithm of a sum": Function(define("y", log(Sum(exp(Z[i, k]), k)), i), Z, lambda Z: Z.logsumexp(1)),
@@ -124,6 +137,41 @@ def test_values_and_gradients_are_torchs_where_exponentials_overflow(name: str, 
         torch.testing.assert_close(actual, value.to(dtype))
 
 
+SECOND: dict[str, tuple[Definition, Callable[[Tensor], Tensor]]] = {
+    "tanh by exponentials": (FUNCTIONS["tanh by exponentials"].definition, torch.tanh),
+    "tanh by a difference": (FUNCTIONS["tanh by a difference"].definition, torch.tanh),
+    "sigmoid of a half": (define("Y", 1 / (1 + exp(-0.5 * a)), i), lambda x: torch.sigmoid(x / 2)),
+    "sigmoid of a line": (define("Y", 1 / (1 + exp(-(tau * a + 1))), i), lambda x: torch.sigmoid(x / 2 + 1)),
+    "softmax, squared": (define("Y", inner[i] ** 2, i), lambda x: x.softmax(0) ** 2),
+    "softmax of a softmax": (FUNCTIONS["softmax of a softmax"].definition, lambda x: x.softmax(0).softmax(0)),
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_jacobians_and_second_derivatives_are_finite_where_exponentials_overflow(name: str) -> None:
+    definition, by_torch = SECOND[name]
+    at = torch.tensor([-1800.0, -800.0, 0.5, 800.0, 1800.0, 1800.5]).double().requires_grad_()
+    numbers = {"x": at.detach(), "G": torch.arange(1.0, 7).double(), "H": torch.ones(6).double()}
+    numbers["tau"] = torch.tensor(0.5).double()
+    (once,) = torch.autograd.grad(by_torch(at), at, numbers["G"], create_graph=True)
+    (twice,) = torch.autograd.grad(once, at, numbers["H"])
+    second = vjp(vjp(definition, x).result, x, array("H", i)).compile()
+    torch.testing.assert_close(second(**{key: numbers[key] for key in second.arrays}), twice)
+    first = jacobian(definition, x).compile()
+    rows = [torch.autograd.grad(entry, at, retain_graph=True)[0] for entry in by_torch(at)]
+    torch.testing.assert_close(first(**{key: numbers[key] for key in first.arrays}), torch.stack(rows))
+
+
+def test_what_a_named_softmax_is_looked_up_at_cancels_with_what_it_is_divided_by() -> None:
+    product, again = Sum(Z[i, k] * V[k, s], k), Sum(Z[i, k] * V[k, other_s], k)
+    P = define("P", exp(product) / Sum(exp(again), other_s), i, s)
+    at, by = torch.full((4, 3), 1000.0).double().requires_grad_(), torch.eye(3).double() - 1
+    targets = torch.tensor([0, 1, 2, 0])
+    (expected,) = torch.autograd.grad(F.cross_entropy(at @ by, targets), at)
+    gradient = vjp(define("L", -mean(log(P[i, t[i]]), i)), Z).compile()
+    torch.testing.assert_close(gradient(Z=at.detach(), V=by, t=targets), expected)
+
+
 def test_patterns_become_torchs_functions() -> None:
     assert compile_torch(sigmoid).source.endswith("return torch.sigmoid(x)")
     assert vjp(sigmoid, x).compile().source.endswith("return G*torch.sigmoid(-x)*torch.sigmoid(x)")
@@ -152,6 +200,14 @@ POWERS: dict[str, tuple[Definition, Any, Callable[..., Tensor], list[float]]] = 
         [0, 1, -2],
     ),
     "a number to a power": (define("Y", 2**a, i), x, lambda x: 2**x, [1]),
+    "even powers": (define("Y", a ** (2 * t[i]), i), x, lambda x, t: x ** (2 * t), [1]),
+    "powers of a product": (
+        define("L", Sum((a * y[i]) ** k, i, k)),
+        x,
+        lambda x, y: ((x * y)[:, None] ** torch.arange(3)).sum(),
+        [1],
+    ),
+    "discounting": (define("Y", (1 - u) * u**i, i), u, lambda u: (1 - u) * u ** torch.arange(3), [0, 0.5, 1]),
 }
 
 
@@ -164,15 +220,30 @@ def test_powers_are_right_at_0(name: str) -> None:
             "x": torch.tensor([0.0, 0.5, 2.0]).double(),
             "y": torch.tensor([1.0, 2.0, 0.0]).double(),
             "u": torch.tensor(exponent).double(),
+            "t": torch.tensor([0, 1, 2]),
         }
-        inputs = {key: numbers[key].clone().requires_grad_() for key in forward.arrays}
+        inputs = {key: numbers[key].clone() for key in forward.arrays}
+        inputs[wrt.name].requires_grad_()
         expected = by_torch(**inputs)
-        torch.testing.assert_close(forward(**{key: numbers[key] for key in forward.arrays}), expected)
         grad_output = torch.ones_like(expected)
         (reference,) = torch.autograd.grad(expected, inputs[wrt.name], grad_output)
-        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3}
-        given = {key: available[key] for key in [*gradient.arrays, *gradient.sizes]}
-        torch.testing.assert_close(gradient(**given), reference)
+        available: dict[str, Any] = numbers | {"G": grad_output, "n": 3, "q": 3}
+        for compiled, value in ((forward, expected), (gradient, reference)):
+            given = {key: available[key] for key in [*compiled.arrays, *compiled.sizes]}
+            torch.testing.assert_close(compiled(**given), value)
+
+
+def test_second_derivatives_of_powers_are_right_at_0() -> None:
+    b, at = array("b", k), torch.tensor([0.0, 0.5, 2.0]).double()
+    polynomial = vjp(define("Y", Sum(b[k] * a**k, k), i), x).result
+    by_coefficients = vjp(polynomial, b, array("H", i)).compile()(x=at, G=torch.ones_like(at), H=at + 1, q=3)
+    torch.testing.assert_close(by_coefficients, torch.stack([0 * at, at + 1, 2 * at * (at + 1)], 1).sum(0))
+    differences = vjp(define("L", Sum((a - y[i]) ** k, i, k)), x).result
+    of_difference = vjp(differences, y, array("H", i)).compile()(x=at, y=at, H=at + 1, q=4)
+    torch.testing.assert_close(of_difference, -2 * (at + 1))
+    u_in_powers = define("Y", (1 - u) * u**i, i)
+    twice = jacobian(jacobian(u_in_powers, u).result, u).compile()(u=torch.tensor(0.0).double(), n=4)
+    torch.testing.assert_close(twice, torch.tensor([0.0, -2.0, 2.0, 0.0]).double())
 
 
 def test_0_times_its_logarithm_is_0() -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sympy
 from sympy import Add, Expr, Idx, Indexed, Mul, Piecewise, Pow, exp, log, oo
 
-from handgrad.symbolic.calculus import Definition, canonical, free_indices, rename, size, unfolded
+from handgrad.symbolic.calculus import Definition, canonical, contract, free_indices, rename, size, unfolded
 from handgrad.symbolic.formulas import Array, Iverson, Name, Sum
 
 
@@ -55,7 +55,10 @@ def stabilized(steps: Sequence[Definition]) -> list[Definition]:
     rewriter = _Rewriter()
     found: list[Definition] = []
     for step in steps:
-        value = rewriter.value(step.value.replace(lambda part: isinstance(part, Mul), _where_defined))
+        value = step.value
+        for rewritten in (_with_joined_powers, _where_defined):
+            value = value.replace(lambda part: isinstance(part, Mul), rewritten)
+        value = rewriter.value(value)
         found += [*rewriter.new, replace(step, value=value)]
         rewriter.new.clear()
     used, kept = {found[-1].base}, []
@@ -66,6 +69,61 @@ def stabilized(steps: Sequence[Definition]) -> list[Definition]:
     return kept[::-1]
 
 
+def _with_joined_powers(product: Expr) -> Expr:
+    """Write (xy)^t / x as y (xy)^(t − 1): it is defined where x is 0.
+
+    The power may stand in a sum, and the division in a bracket, as in s^t (t (1 − s) / s − 1).
+    """
+    joined = (_joined(power, [other for other in product.args if other is not power]) for power in product.args)
+    return next((value for value in joined if value is not None), product)
+
+
+def _joined(power: Expr, others: list[Expr]) -> Expr | None:
+    """Return the product of a power, or a sum of such, and others that divide it; None if none does."""
+    inside = Mul.make_args(power.function) if isinstance(power, Sum) else (power,)
+    taken = {other: max(_taken_from(part, other) for part in inside) for other in others}
+    divisors = [other for other, times in taken.items() if times > 0]
+    rest = [other for other in others if other not in divisors]
+    if divisors and isinstance(power, Sum):
+        summed = (index for index, *_ in power.limits)
+        return Mul(*rest, Sum(_with_joined_powers(Mul(*divisors, *inside)), *summed))
+    if divisors:
+        (base, exponent), most = power.as_base_exp(), max(taken.values())
+        return _with_joined_powers(Mul(*rest, base**most * Mul(*divisors), base ** (exponent - most)))
+    bracket = next((other for other in others if _divides_in(other, power)), None)
+    if bracket is None:
+        return None
+    others.remove(bracket)
+    return Mul(*others, _multiplied_in(power, bracket))
+
+
+def _divides_in(bracket: Expr, power: Expr) -> bool:
+    parts = (part for term in Add.make_args(bracket) for part in Mul.make_args(term))
+    return any(_taken_from(power, part) > 0 for part in parts)
+
+
+def _taken_from(power: Expr, divisor: Expr) -> Expr:
+    """Return how often a base b is to be taken out of b^t to cancel x^(−m): 0 if b has no power of x in it."""
+    (base, exponent), (part, times) = power.as_base_exp(), divisor.as_base_exp()
+    within = dict(factor.as_base_exp() for factor in Mul.make_args(base)).get(part, sympy.S.Zero)
+    is_whole = times.is_Integer and times < 0 and within.is_Integer and within > 0
+    is_power = not isinstance(power, exp) and not exponent.is_number
+    return sympy.ceiling(-times / within) if is_whole and is_power else sympy.S.Zero
+
+
+def _multiplied_in(power: Expr, bracket: Expr) -> Expr:
+    """Multiply a bracket's terms by a power, those that give the same power together: (t − 1) x^(t − 2) is one."""
+    base, by_power = power.as_base_exp()[0], dict[Expr, list[Expr]]()
+    for term in bracket.args:
+        factors = Mul.make_args(_with_joined_powers(Mul(power, *Mul.make_args(term))))
+        own = Mul(*(factor for factor in factors if factor.as_base_exp()[0] == base))
+        by_power.setdefault(own, []).append(Mul(*(factor for factor in factors if factor.as_base_exp()[0] != base)))
+    sums = {own: Add(*found) for own, found in by_power.items()}
+    # Sympy factors no sum that has cases in it.
+    factored = ((own, total if total.has(Piecewise) else sympy.factor(total)) for own, total in sums.items())
+    return Add(*(Mul(own, *Mul.make_args(total)) for own, total in factored))
+
+
 def _where_defined(product: Expr) -> Expr:
     """Give products a bracket that leaves out where one factor is 0 and another infinite, and the product is 0.
 
@@ -74,9 +132,9 @@ def _where_defined(product: Expr) -> Expr:
     powers = [factor.as_base_exp() for factor in product.args if not isinstance(factor, exp)]
     vanishing = {
         factor
-        for _, power in powers
-        for factor in product.args
-        if not power.is_number and (factor - power).is_Integer and factor - power > 0
+        for power in _exponents(product)
+        for factor in (base for base, own in powers if own.is_positive)
+        if factor.free_symbols and factor.free_symbols <= power.free_symbols and _is_negative_where_0(power, factor)
     }
     vanishing |= {
         base**power
@@ -86,9 +144,31 @@ def _where_defined(product: Expr) -> Expr:
     return Mul(*product.args, *(Iverson(sympy.Ne(factor, 0)) for factor in sorted(vanishing, key=str)))
 
 
+def _exponents(value: Expr) -> set[Expr]:
+    """Return the exponents, but for numbers, of the powers that a value is a sum of products of."""
+    if isinstance(value, (Add, Mul, Sum)):
+        parts = (value.function,) if isinstance(value, Sum) else value.args
+        return set().union(*map(_exponents, parts))
+    exponent = sympy.S.Zero if isinstance(value, exp) else value.as_base_exp()[1]
+    return set() if exponent.is_number else {exponent}
+
+
+def _is_negative_where_0(power: Expr, factor: Expr) -> bool:
+    """Say whether a power is a negative whole number where a factor is 0."""
+    if isinstance(factor, Add):
+        terms, others = power.as_coefficients_dict(), factor.as_coefficients_dict()
+        term = next(term for term in others if term != 1)
+        power = sympy.expand(power - terms[term] / others[term] * factor)
+    else:
+        power = power.xreplace({factor: sympy.S.Zero})
+    return bool(power.is_Integer and power.is_negative)
+
+
 def exponentials(value: Expr) -> list[Exponential] | None:
     """Write a value as a sum of exponentials with coefficients that are not negative; None if it is none."""
-    is_python_number = not free_indices(value) and all(symbol.is_integer for symbol in value.free_symbols)
+    is_python_number = (
+        not free_indices(value) and not value.has(Sum) and all(symbol.is_integer for symbol in value.free_symbols)
+    )
     terms = None if is_python_number else _terms(value)
     return terms if terms and any(term.exponent != 0 for term in terms) else None
 
@@ -154,7 +234,9 @@ class _Factors:
 
     def _add_exponent(self, exponent: Expr) -> None:
         key = frozenset(free_indices(exponent))
-        self.exponents[key] = self.exponents.get(key, sympy.S.Zero) + exponent
+        total = self.exponents.get(key, sympy.S.Zero) + exponent
+        # Equal sums cancel whatever the letters are that they are written with.
+        self.exponents[key] = contract(total) if total.has(Sum) else total
 
     def _add_sum(self, base: Expr, power: Expr, terms: list[Exponential]) -> None:
         if len(terms) == 1 and not terms[0].dummies:
@@ -168,6 +250,10 @@ class _Factors:
 
 def _sum(terms: list[Exponential], less: Expr) -> Expr:
     return Add(*(Sum(term.coefficient * exp(term.exponent - less), *term.dummies) for term in terms))
+
+
+def _exponents_of(terms: list[Exponential]) -> list[Expr]:
+    return [term.exponent for term in terms if term.exponent != 0]
 
 
 def _brackets(term: Exponential) -> list[Expr]:
@@ -201,19 +287,55 @@ def _complement(value: Expr) -> Expr | None:
     return {sympy.S.Zero: exp(argument) / base, argument: 1 / base}.get(Add(*product.exponents.values()))
 
 
-def _degree(value: Expr) -> Expr:
-    """Return how often exp(m) is to be taken out of a factor so that what is left stays finite."""
-    if isinstance(value, exp):
+def _ratio(value: Expr, other: Expr) -> Expr:
+    """Return the number that one formula is of another; 0 if it is none."""
+    if value == 0:
+        return value
+    terms, others = (sympy.expand(part).as_coefficients_dict() for part in (value, other))
+    ratios = {terms[term] / number for term, number in others.items()}
+    ratio = ratios.pop() if {*terms} == {*others} and len(ratios) == 1 else sympy.S.Zero
+    return sympy.Integer(ratio) if ratio == int(ratio) else ratio
+
+
+def _alike(value: Expr) -> Expr:
+    """Return a value with the same letter for all indices of one range: entries of an array that look alike then."""
+    letters = {index: Idx("_", size(index)) for index in value.atoms(Idx)}
+    entries = {
+        entry: entry.base[tuple(Idx("_", axis) for axis in entry.shape)]
+        for entry in value.atoms(Indexed)
+        if not entry.is_integer
+    }
+    return value.xreplace(entries).xreplace(letters)
+
+
+def _times(exponent: Expr, like: Sequence[Expr] | None) -> Expr:
+    """Return how many times an exponent is the largest of others `like` it, if none are given 1; 0 if it is unlike."""
+    if like is None:
         return sympy.S.One
+    terms, times = sympy.expand(_alike(exponent)).as_coefficients_dict(), [sympy.S.Zero]
+    for other in like:
+        ratios = {terms[term] / number for term, number in sympy.expand(_alike(other)).as_coefficients_dict().items()}
+        times += ratios if len(ratios) == 1 else []
+    return max(times)
+
+
+def _degree(value: Expr, like: Sequence[Expr] | None = None) -> Expr:
+    """Return how often exp(m), m the largest of exponents `like` some, is to be taken out of a factor.
+
+    What is left then stays finite.
+    """
+    if isinstance(value, exp):
+        return _times(value.args[0], like)
     if isinstance(value, Pow) and value.exp.is_number:
-        return value.exp * _degree(value.base)
+        return value.exp * _degree(value.base, like)
     if isinstance(value, Mul):
-        return Add(*map(_degree, value.args))
+        return Add(*(_degree(part, like) for part in value.args))
     if isinstance(value, Add):
-        return max(map(_degree, value.args))
+        return max(_degree(part, like) for part in value.args)
     if isinstance(value, Sum):
-        return _degree(value.function)
-    return sympy.S.One if isinstance(value, (Indexed, Name)) and exponentials(value) else sympy.S.Zero
+        return _degree(value.function, like)
+    terms = exponentials(value) if isinstance(value, (Indexed, Name)) else None
+    return max(_times(term.exponent, like) for term in terms) if terms else sympy.S.Zero
 
 
 def _power(factor: Expr) -> tuple[Expr, Expr]:
@@ -227,8 +349,15 @@ def _divisors(factors: Sequence[Expr]) -> list[Expr]:
     return [base for base, power in map(_power, factors) if power.is_negative and _has_logarithm(base)]
 
 
-def _is_divided_by_defined(term: Expr) -> bool:
-    return any(exponentials(base) is None for base in _divisors(Mul.make_args(term)))
+def _is_to_be_multiplied_in(bracket: Expr) -> bool:
+    """Say whether what terms are divided by may cancel with factors before the bracket, or some overflow alone.
+
+    These are y / σ before dσ/dz, and the terms of 2 exp(2z) / (1 + exp(z)) − exp(z), a second derivative of σ(z).
+    """
+    divisors = [_divisors(Mul.make_args(term)) for term in bracket.args]
+    is_defined = any(exponentials(base) is None for bases in divisors for base in bases)
+    may_overflow = [_degree(term) > 0 for term, bases in zip(bracket.args, divisors, strict=True) if not bases]
+    return is_defined or (len(may_overflow) < len(divisors) and any(may_overflow))
 
 
 class _Rewriter:
@@ -275,8 +404,7 @@ class _Rewriter:
         if not divisors:
             return Mul(*(self._factor(base, power) for base, power in pairs))
         for place, (base, power) in enumerate(pairs):
-            # What a term is divided by may cancel with the other factors: y / σ (dσ/dz).
-            if isinstance(base, Add) and power == 1 and any(map(_is_divided_by_defined, base.args)):
+            if isinstance(base, Add) and power == 1 and _is_to_be_multiplied_in(base):
                 others = [*factors[:place], *factors[place + 1 :]]
                 return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
         product = _Factors()
@@ -295,10 +423,14 @@ class _Rewriter:
         """Return a product with its sums relative to their largest exponents."""
         result: list[Expr] = []
         rest = [*map(exp, product.exponents.values()), *product.factors]
-        for base, power in product.sums.values():
-            terms = exponentials(base) or []
-            if power == 0:
+        sums = [(base, power) for base, power in product.sums.values() if power != 0]
+        like = _exponents_of([term for base, power in sums if power < 0 for term in exponentials(base) or []])
+        multiplied = [(base, power) for base, power in sums if power > 0 and _degree(base, like) > 0]
+        rest += [base**power for base, power in multiplied]
+        for base, power in sums:
+            if (base, power) in multiplied:
                 continue
+            terms = exponentials(base) or []
             if (argument := _of_sigmoid(terms)) is not None and (taken := _taken(rest, argument, power)):
                 above, below, rest = taken
                 argument = self.value(argument)
@@ -306,7 +438,7 @@ class _Rewriter:
                 continue
             largest = self.exponent(base, terms)
             result.append(self.value(_sum(terms, largest)) ** power)
-            rest = _less(rest, -power, largest)
+            rest = _less(rest, -power, largest, _exponents_of(terms))
         return Mul(*result, *map(self.value, rest))
 
     def exponent(self, base: Expr, terms: list[Exponential]) -> Expr:
@@ -332,33 +464,41 @@ class _Rewriter:
         return Expr.__new__(Largest, value, *(sympy.Tuple(d, 0, d.upper) for d in dummies)) if dummies else value
 
 
-def _less(factors: Sequence[Expr], times: Expr, largest: Expr) -> list[Expr]:
-    """Multiply a product by exp(−m) a number of times, in each factor as often as it has an exponential."""
-    result, last = [*factors], None
-    for place, factor in enumerate(factors):
-        if (degree := _degree(factor)) > 0 and (times > 0 or isinstance(factor, exp)):
-            result[place], last = _less_in(factor, min(degree, times), largest), place
-            times -= min(degree, times)
-    if last is None:
+def _less(factors: Sequence[Expr], times: Expr, largest: Expr, like: Sequence[Expr]) -> list[Expr]:
+    """Multiply a product by exp(−m) a number of times, in each factor as often as it has an exponential.
+
+    First come the factors with exponents like those that m is the largest of.
+    """
+    result, places = [*factors], list[int]()
+    for known in (like, None):
+        for place, factor in enumerate(factors):
+            # What is multiplied, and not divided, stays one exponential: exp(−m) may be another's part already.
+            is_one = isinstance(factor, exp) if times < 0 else times > 0
+            if is_one and place not in places and (degree := _degree(factor, known)) > 0:
+                result[place] = _less_in(factor, min(degree, times), largest, like)
+                times -= min(degree, times)
+                places.append(place)
+    if not places:
         return [*result, exp(-times * largest)]
-    result[last] = _less_in(result[last], times, largest) if times else result[last]
+    result[places[-1]] = _less_in(result[places[-1]], times, largest, like) if times else result[places[-1]]
     return result
 
 
-def _less_in(value: Expr, times: Expr, largest: Expr) -> Expr:
+def _less_in(value: Expr, times: Expr, largest: Expr, like: Sequence[Expr]) -> Expr:
     if isinstance(value, exp):
         return exp(value.args[0] - times * largest)
     if isinstance(value, Add):
-        return Add(*(_less_in(term, times, largest) for term in value.args))
+        return Add(*(_less_in(term, times, largest, like) for term in value.args))
     if isinstance(value, Sum):
-        return Sum(_less_in(value.function, times, largest), *(index for index, *_ in value.limits))
+        summed = (index for index, *_ in value.limits)
+        return Sum(_less_in(value.function, times, largest, like), *summed)
     if isinstance(value, Pow) and _degree(value.base) > 0:
-        return _less_in(value.base, times / value.exp, largest) ** value.exp
+        return _less_in(value.base, times / value.exp, largest, like) ** value.exp
     if isinstance(value, (Indexed, Name)) and (terms := exponentials(value)):
         return _sum(terms, times * largest)
-    return (
-        Mul(*_less(Mul.make_args(value), times, largest)) if isinstance(value, Mul) else value * exp(-times * largest)
-    )
+    if isinstance(value, Mul):
+        return Mul(*_less(value.args, times, largest, like))
+    return value * exp(-times * largest)
 
 
 def _of_sigmoid(terms: list[Exponential]) -> Expr | None:
@@ -370,7 +510,12 @@ def _of_sigmoid(terms: list[Exponential]) -> Expr | None:
 
 
 def _taken(factors: list[Expr], argument: Expr, power: Expr) -> tuple[Expr, Expr, list[Expr]] | None:
-    """Write factors times (1 + exp(z))^power as powers of σ(z) and σ(−z), and the factors that are left."""
+    """Write factors times (1 + exp(z))^power as powers of σ(z) and σ(−z), and the factors that are left.
+
+    None if that leaves a factor such as exp(z) − 1, which overflows alone.
+    """
+    if any(_degree(factor, [argument]) > 0 for factor in factors if isinstance(_power(factor)[0], Add)):
+        return None
     places = [place for place, factor in enumerate(factors) if isinstance(factor, exp)]
     for place in places:
         if powers := _powers(factors[place].args[0], argument, power):
@@ -383,5 +528,5 @@ def _powers(exponent: Expr, argument: Expr, power: Expr) -> tuple[Expr, Expr] | 
     """Write exp(exponent) (1 + exp(z))^power, for a negative power, as powers of σ(z) and of σ(−z)."""
     if not (power.is_Integer and power < 0):
         return None
-    above = sympy.expand(exponent / argument)
+    above = _ratio(exponent, argument)
     return (above, -power - above) if above.is_Integer and 0 <= above <= -power else None

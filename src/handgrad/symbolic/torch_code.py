@@ -136,9 +136,12 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
 
     Definitions that the value uses become assignments, but sums of exponentials that something is divided by, or whose
     logarithm is taken: those are computed relative to the largest exponent, as torch's softmax and logsumexp are, and
-    1 / (1 + exp(-z)) is torch.sigmoid(z). So formulas of such parts are finite where what they stand for is; of
-    others that overflow, such as exp(z) - exp(z), they are not. `functions` are torch's versions, by name, of functions
-    of the user's own. ValueError on a function that has none, and if two things have one name.
+    1 / (1 + exp(-z)) is torch.sigmoid(z). So formulas of such parts are finite where what they stand for is. Others are
+    NaN or infinite where a part is: sums of exponentials with weights whose sign is not known, such as entries of an
+    array in x[i] exp(y[i]) / Σ x[j] exp(y[j]), and terms that overflow alone, such as exp(z) - exp(z). Where x is 0,
+    products such as t x^(t - 1) or x log(x) are 0 if a factor is; but terms that are infinite there do not cancel, such
+    as k^2 (xy)^k / x^2 - k (xy)^k / x^2. `functions` are torch's versions, by name, of functions of the user's own.
+    ValueError on a function that has none, and if two things have one name.
     """
     import torch
 
