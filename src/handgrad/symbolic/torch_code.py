@@ -281,8 +281,7 @@ class _Coder:
     def sum(self, part: Sum, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a sum as a symbol times numbers, or as several if a term alone has fewer axes."""
         factors, summed = Mul.make_args(part.function), [index for index, *_ in part.limits]
-        terms = Add.make_args(sympy.expand(part.function)) if any(map(_is_spread, factors)) else ()
-        if len(terms) > 1:
+        if terms := _distributed(factors):
             return Add(*(self.part(Sum(term, *summed), order, axes) for term in terms))
         repeats = [size(index) for index in summed if index not in free_indices(part.function)]
         return Mul(*repeats, self.product(factors, order, axes))
@@ -374,11 +373,23 @@ def _is_number(value: Any) -> bool:
     return all(symbol.is_integer for symbol in value.free_symbols)
 
 
-def _is_spread(factor: Expr) -> bool:
-    """Say whether a sum or its power has more axes than each of its terms: P_ir - Q_kr has three, its terms two."""
-    base = factor.base if isinstance(factor, sympy.Pow) and factor.exp.is_Integer else factor
-    axes = [free_indices(term) for term in base.args] if isinstance(base, Add) else []
-    return bool(axes) and all(own < set().union(*axes) for own in axes)
+def _distributed(factors: Sequence[Expr]) -> list[Expr]:
+    """Return the terms of a product of entries and one sum that has more axes than each of its terms, else nothing.
+
+    G_ik (P_ir - Q_kr) has three, its terms two. Powers and functions of such sums stay: their terms would cancel.
+    """
+    sums = [factor for factor in factors if isinstance(factor, Add) and free_indices(factor)]
+    others = [factor for factor in factors if factor not in sums]
+    if len(sums) != 1 or not all(map(_is_product_of_entries, [*others, *sums[0].args])):
+        return []
+    axes = [free_indices(term) for term in sums[0].args]
+    is_spread = all(own < set().union(*axes) for own in axes)
+    return [Mul(*others, term) for term in sums[0].args] if is_spread else []
+
+
+def _is_product_of_entries(value: Expr) -> bool:
+    parts = Mul.make_args(value)
+    return all(isinstance(part, (Indexed, KroneckerDelta, Idx)) or not free_indices(part) for part in parts)
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
