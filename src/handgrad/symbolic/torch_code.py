@@ -251,7 +251,7 @@ class _Coder:
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
         for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name)):
             tensors[part] = self.part(part, order, axes)
-        printed = value.xreplace(tensors)
+        printed = _with_code(value, tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
         if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise"}:
             raise ValueError(f"{value}: there is no torch code for {min(unknown)}; give compile torch's version of it")
@@ -373,6 +373,24 @@ def _is_number(value: Any) -> bool:
     return all(symbol.is_integer for symbol in value.free_symbols)
 
 
+def _with_code(value: Expr, tensors: Mapping[Expr, Expr]) -> Expr:
+    """Put code for parts; equal code is told apart by brackets where it cancels, as in Σ_j X_ij / Σ_k X_ik.
+
+    With it the axis i would be lost.
+    """
+    printed = value.xreplace(dict(tensors))
+    if {symbol for code in tensors.values() for symbol in code.atoms(TensorSymbol)} <= printed.free_symbols:
+        return printed
+    apart: dict[Expr, Expr] = {}
+    taken: set[TensorSymbol] = set()
+    for part, code in tensors.items():
+        while same := code.atoms(TensorSymbol) & taken:
+            code = code.xreplace({symbol: TensorSymbol(f"({symbol.name})") for symbol in same})
+        apart[part] = code
+        taken |= code.atoms(TensorSymbol)
+    return value.xreplace(apart)
+
+
 def _distributed(factors: Sequence[Expr]) -> list[Expr]:
     """Return the terms of a product of entries and one sum that has more axes than each of its terms, else nothing.
 
@@ -389,7 +407,9 @@ def _distributed(factors: Sequence[Expr]) -> list[Expr]:
 
 def _is_product_of_entries(value: Expr) -> bool:
     parts = Mul.make_args(value)
-    return all(isinstance(part, (Indexed, KroneckerDelta, Idx)) or not free_indices(part) for part in parts)
+    return all(
+        isinstance(part, (Indexed, KroneckerDelta, Idx)) or not (free_indices(part) or part.has(Sum)) for part in parts
+    )
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
