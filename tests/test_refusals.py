@@ -262,6 +262,18 @@ def test_what_has_no_value_at_a_size_says_so() -> None:
     assert compile_torch(define("L", Sum(x[i], i)))(x=torch.zeros(0)) == 0
 
 
+@pytest.mark.parametrize(
+    "value",
+    [sqrt(1 - n), (1 - n) ** Rational(1, 3), (2 - n) ** 0.5, log(2 - n), exp(sqrt(1 - n)), Iverson(sqrt(1 - n) > 0)],
+)
+def test_what_is_not_real_at_a_size_says_so(value: Any) -> None:
+    for formula in (value, value * x[i], Sum(value * x[other], other)):
+        compiled = compile_torch(define("y", formula, i))
+        given: dict[str, Any] = {"x": torch.ones(3)} if compiled.arrays else {"n": 3}
+        with pytest.raises(ValueError, match=r"the formula has no (real )?value at these sizes"):
+            compiled(**given)
+
+
 def test_entries_are_written_out_for_sizes() -> None:
     with pytest.raises(TypeError, match=r"n is a whole number, not 1\.5"):
         vjp(Y, x).entries(n=1.5)  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ from handgrad.symbolic.stable import CODE, Largest, stabilized
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NOT_REAL = "the formula has no real value at these sizes: there is a root of a negative number in it"
+
 
 @dataclass(frozen=True)
 class TorchFunction:
@@ -63,8 +65,14 @@ class TorchFunction:
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
         try:
             result: Tensor = self.function(**given | tensors)
-        except (ArithmeticError, IndexError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             raise ValueError(f"the formula has no value at these sizes: {error}") from error
+        except (TypeError, RuntimeError) as error:
+            if "complex" not in str(error).lower():
+                raise
+            raise ValueError(_NOT_REAL) from error
+        if result.is_complex():
+            raise ValueError(_NOT_REAL)
         return result
 
     def _extents(self, tensors: dict[str, "Tensor"], numbers: dict[Symbol, int]) -> dict[Expr, int]:
