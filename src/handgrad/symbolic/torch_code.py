@@ -106,6 +106,8 @@ def _tensor(name: str, value: Any, whole: bool) -> "Tensor":
 
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} is an array; it was given as {type(value).__name__}: give a torch.Tensor")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} is given as a tensor of layout {value.layout}: give {name}.to_dense()")
     if whole:
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{name} is an array of whole numbers; it was given with {value.dtype}: give {name}.long()")
@@ -576,6 +578,9 @@ def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
 
 def _letters(indices: Iterable[Idx]) -> dict[Idx, str]:
     distinct = list(dict.fromkeys(indices))
+    if len(distinct) > len(ascii_letters):
+        limit = f"torch.einsum has letters for {len(ascii_letters)}"
+        raise ValueError(f"{len(distinct)} indices meet in one product, and {limit}: define parts of it by themselves")
     names = [index.label.name for index in distinct]
     readable = len({*names}) == len(names) and all(len(name) == 1 and name in ascii_letters for name in names)
     return dict(zip(distinct, names if readable else ascii_letters, strict=False))
