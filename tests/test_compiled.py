@@ -11,9 +11,10 @@ from handgrad.symbolic.torch_code import compile_torch
 
 n, q = sizes("n q")
 (stride,) = integers("stride")
-i, k, other, last = indices("i:n k:q l:n m:n")
+i, k, other, last, o = indices("i:n k:q l:n m:n o:q")
 x, X, w = array("x", i), array("X", i, k), array("w")
 t, c = array("t", i, integer=True), array("c", integer=True)
+row, same_row = Sum(X[i, k], k), Sum(X[i, o], o)
 zero = define("z", Sum(x[other], other) - Sum(x[other], other) + 0 * x[i], i)
 inner = define("u", Iverson(x[i] > 0), i)
 sized = define("s", Sum(Sum(q, k), last), i, other)
@@ -62,6 +63,13 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "a sum of a sum of sizes": define("y", w + sin(Sum(Sum(1, i), k))),
     "a defined number of sizes": define("y", x[i] + sized[i, i], i),
+    "equal sums in different letters, divided": define("y", row / same_row, i),
+    "equal sums in different letters, subtracted": define("y", row - same_row, i),
+    "equal sums in different letters, compared": define("y", Iverson(row > same_row) + Iverson(row >= same_row), i),
+    "equal sums in different letters, in a sum": define("y", Sum(x[i] * exp(row - same_row), i)),
+    "equal sums in different letters, alone in a sum": define("y", Sum(exp(row - same_row), i)),
+    "the gradient of equal sums": vjp(define("y", row / same_row, i), X).result,
+    "a sum that is subtracted again": define("y", Sum(x[i] - X[other, k], k) + Sum(X[other, o], o), i, other),
     "a sign": define("y", sign(x[i]) + Abs(t[i]) + Abs(stride), i),
 }
 
@@ -112,6 +120,13 @@ VALUES: dict[str, Any] = {
     "what is looked up at a computed place": [-1, 2, -1],
     "a place looked up there, compared": [[0, 0.5], [0, 0], [0.5, 0]],
     "a defined number of sizes": [11, 12, 14],
+    "equal sums in different letters, divided": [1, 1, 1],
+    "equal sums in different letters, subtracted": [0, 0, 0],
+    "equal sums in different letters, compared": [1, 1, 1],
+    "equal sums in different letters, in a sum": 1,
+    "equal sums in different letters, alone in a sum": 3,
+    "the gradient of equal sums": [[0, 0], [0, 0], [0, 0]],
+    "a sum that is subtracted again": [[-2, -2, -2], [0, 0, 0], [4, 4, 4]],
     "a sign": [1, 3, 5],
 }
 
@@ -121,6 +136,7 @@ def test_the_values_are_those_of_the_formula(name: str) -> None:
     compiled = compile_torch(DEFINITIONS[name])
     available: dict[str, Any] = {
         "x": torch.tensor([-1.0, 0.0, 2.0]),
+        "X": torch.ones(3, 2),
         "w": torch.tensor(0.5),
         "t": torch.tensor([0, 1, 2], dtype=torch.int32),
         "G": torch.ones(3),

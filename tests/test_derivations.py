@@ -56,6 +56,12 @@ def softmax() -> Definition:
     return define("S", exp(Z[i, k]) / total[i], i, k)
 
 
+def cross_entropy_of_linear() -> Definition:
+    scores, others = Sum(X[i, j] * W[j, k], j), Sum(X[i, r] * W[r, s], r)
+    probability = define("P", exp(scores) / Sum(exp(others), s), i, k)
+    return define("L", -mean(log(probability[i, t[i]]), i))
+
+
 def log_softmax() -> Definition:
     return define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k)
 
@@ -185,6 +191,9 @@ FUNCTIONS = {
     "convolution in two dimensions": conv2d(),
     "average pooling": average_pool(),
     "embedding": Function(define("Y", W[lookup[i], k], i, k), (W[r, s],), lambda W, u: F.embedding(u, W)),
+    "cross-entropy of linear": Function(
+        cross_entropy_of_linear(), (X[m, r], W[r, s]), lambda X, W, t: F.cross_entropy(X @ W, t)
+    ),
     "distances": Function(
         define("D", Sum((X[i, j] - W[j, k]) ** 2, j), i, k),
         (X[m, r], W[r, s]),

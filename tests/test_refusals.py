@@ -270,6 +270,7 @@ GIVEN: dict[str, Any] = {"w": torch.tensor(2.0), "x": torch.ones(2), "t": torch.
         ("w is an array; it was given as float: give a torch.Tensor", {"w": 2.0}),
         (r"x is an array of real numbers; .* torch.int64: give x.double\(\)", {"x": torch.tensor([1, 2])}),
         ("x is an array of real numbers; .* torch.complex64", {"x": torch.ones(2, dtype=torch.complex64)}),
+        (r"x is given as a tensor of layout torch.sparse_coo: give x.to_dense\(\)", {"x": torch.ones(2).to_sparse()}),
         (r"t is an array of whole numbers; .* torch.float32: give t.long\(\)", {"t": torch.tensor([0.0, 1.0])}),
         ("t is an array of whole numbers; .* torch.bool", {"t": torch.tensor([True, False])}),
         ("x has dtype torch.float32, but w has torch.float64", {"w": torch.tensor(2.0).double()}),
@@ -301,6 +302,26 @@ def test_what_has_no_value_at_a_size_says_so() -> None:
     with pytest.raises(ValueError, match="the formula has no value at these sizes"):
         compile_torch(define("L", log(Sum(exp(x[i]), i))))(x=torch.zeros(0))
     assert compile_torch(define("L", Sum(x[i], i)))(x=torch.zeros(0)) == 0
+
+
+def test_more_indices_than_torch_has_letters_for_are_refused() -> None:
+    many = [Idx(f"i{number}", n) for number in range(54)]
+    entries = [array(f"a{index.name}", n)[index] for index in many]
+    assert compile_torch(define("L", Sum(sympy.Mul(*entries[:52]), *many[:52]))).source.count("einsum") == 1
+    with pytest.raises(ValueError, match=r"54 indices meet in one product, and .* letters for 52: define"):
+        compile_torch(define("L", Sum(sympy.Mul(*entries), *many)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [sqrt(1 - n), (1 - n) ** Rational(1, 3), (2 - n) ** 0.5, log(2 - n), exp(sqrt(1 - n)), Iverson(sqrt(1 - n) > 0)],
+)
+def test_what_is_not_real_at_a_size_says_so(value: Any) -> None:
+    for formula in (value, value * x[i], Sum(value * x[other], other)):
+        compiled = compile_torch(define("y", formula, i))
+        given: dict[str, Any] = {"x": torch.ones(3)} if compiled.arrays else {"n": 3}
+        with pytest.raises(ValueError, match=r"the formula has no (real )?value at these sizes"):
+            compiled(**given)
 
 
 def test_entries_are_written_out_for_sizes() -> None:

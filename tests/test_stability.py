@@ -258,3 +258,39 @@ def test_numbers_of_sizes_alone_are_computed_in_python() -> None:
     three, at = torch.tensor(3.0).double(), torch.tensor([0.0, 1.0, -2.0]).double()
     expected = at * three.sigmoid() + softplus(three) + torch.sigmoid(at - 3)
     torch.testing.assert_close(compile_torch(define("Y", value, i))(x=at), expected)
+
+
+(j,) = indices("j:q")
+v, X, Y = array("v", j), array("X", i, j), array("Y", other, j)
+difference = a - v[j]
+DIFFERENCES: dict[str, Function] = {
+    "squared distances": Function(
+        define("D", Sum((X[i, j] - Y[other, j]) ** 2, j), i, other), X, lambda X, Y: ((X[:, None] - Y) ** 2).sum(2)
+    ),
+    "fourth powers": number(Sum(difference**4, i, j), x, lambda x, v: ((x[:, None] - v) ** 4).sum()),
+    "Gaussians": Function(
+        define("K", exp(-(difference**2)), i, j), x, lambda x, v: torch.exp(-((x[:, None] - v) ** 2))
+    ),
+    "a mixture of Gaussians": number(
+        -Sum(log(Sum(exp(-(difference**2) / 2), j)), i),
+        x,
+        lambda x, v: -(-((x[:, None] - v) ** 2) / 2).logsumexp(1).sum(),
+    ),
+    "differences times their exponentials": number(
+        Sum(difference * exp(difference), i, j), x, lambda x, v: ((x[:, None] - v) * (x[:, None] - v).exp()).sum()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_differences_of_large_numbers_do_not_cancel(name: str) -> None:
+    function = DIFFERENCES[name]
+    near = {"x": [0.0, 0.5, 1.25], "v": [-0.5, 0.25], "X": [[0.0, 1.0], [2.5, 0.5]], "Y": [[1.0, 3.0], [0.5, -1.0]]}
+    forward, gradient = compile_torch(function.definition), vjp(function.definition, function.wrt).compile()
+    inputs = {key: (8192 + torch.tensor(near[key])).requires_grad_() for key in forward.arrays}
+    expected = function.torch(**inputs)
+    grad_output = torch.ones_like(expected)
+    (reference,) = torch.autograd.grad(expected, inputs[function.wrt.name], grad_output)
+    available = {key: value.detach() for key, value in inputs.items()} | {"G": grad_output}
+    torch.testing.assert_close(forward(**{key: available[key] for key in forward.arrays}), expected.detach())
+    torch.testing.assert_close(gradient(**{key: available[key] for key in gradient.arrays}), reference)

@@ -30,6 +30,8 @@ from handgrad.symbolic.stable import CODE, Largest, stabilized
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NOT_REAL = "the formula has no real value at these sizes: there is a root of a negative number in it"
+
 
 @dataclass(frozen=True)
 class TorchFunction:
@@ -63,8 +65,14 @@ class TorchFunction:
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
         try:
             result: Tensor = self.function(**given | tensors)
-        except (ArithmeticError, IndexError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             raise ValueError(f"the formula has no value at these sizes: {error}") from error
+        except (TypeError, RuntimeError) as error:
+            if "complex" not in str(error).lower():
+                raise
+            raise ValueError(_NOT_REAL) from error
+        if result.is_complex():
+            raise ValueError(_NOT_REAL)
         return result
 
     def _extents(self, tensors: dict[str, "Tensor"], numbers: dict[Symbol, int]) -> dict[Expr, int]:
@@ -98,6 +106,8 @@ def _tensor(name: str, value: Any, whole: bool) -> "Tensor":
 
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} is an array; it was given as {type(value).__name__}: give a torch.Tensor")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} is given as a tensor of layout {value.layout}: give {name}.to_dense()")
     if whole:
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise TypeError(f"{name} is an array of whole numbers; it was given with {value.dtype}: give {name}.long()")
@@ -256,7 +266,7 @@ class _Coder:
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
         for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name)):
             tensors[part] = self.part(part, order, axes)
-        printed = value.xreplace(tensors)
+        printed = _with_code(value, tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
         if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise"}:
             raise ValueError(f"{value}: there is no torch code for {min(unknown)}; give compile torch's version of it")
@@ -286,8 +296,7 @@ class _Coder:
     def sum(self, part: Sum, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a sum as a symbol times numbers, or as several if a term alone has fewer axes."""
         factors, summed = Mul.make_args(part.function), [index for index, *_ in part.limits]
-        terms = Add.make_args(sympy.expand(part.function)) if any(map(_is_spread, factors)) else ()
-        if len(terms) > 1:
+        if terms := _distributed(factors):
             return Add(*(self.part(Sum(term, *summed), order, axes) for term in terms))
         repeats = [size(index) for index in summed if index not in free_indices(part.function)]
         return Mul(*repeats, self.product(factors, order, axes))
@@ -379,11 +388,43 @@ def _is_number(value: Any) -> bool:
     return all(symbol.is_integer for symbol in value.free_symbols)
 
 
-def _is_spread(factor: Expr) -> bool:
-    """Say whether a sum or its power has more axes than each of its terms: P_ir - Q_kr has three, its terms two."""
-    base = factor.base if isinstance(factor, sympy.Pow) and factor.exp.is_Integer else factor
-    axes = [free_indices(term) for term in base.args] if isinstance(base, Add) else []
-    return bool(axes) and all(own < set().union(*axes) for own in axes)
+def _with_code(value: Expr, tensors: Mapping[Expr, Expr]) -> Expr:
+    """Put code for parts; equal code is told apart by brackets where it cancels, as in Σ_j X_ij / Σ_k X_ik.
+
+    With it the axis i would be lost.
+    """
+    printed = value.xreplace(dict(tensors))
+    if {symbol for code in tensors.values() for symbol in code.atoms(TensorSymbol)} <= printed.free_symbols:
+        return printed
+    apart: dict[Expr, Expr] = {}
+    taken: set[TensorSymbol] = set()
+    for part, code in tensors.items():
+        while same := code.atoms(TensorSymbol) & taken:
+            code = code.xreplace({symbol: TensorSymbol(f"({symbol.name})") for symbol in same})
+        apart[part] = code
+        taken |= code.atoms(TensorSymbol)
+    return value.xreplace(apart)
+
+
+def _distributed(factors: Sequence[Expr]) -> list[Expr]:
+    """Return the terms of a product of entries and one sum that has more axes than each of its terms, else nothing.
+
+    G_ik (P_ir - Q_kr) has three, its terms two. Powers and functions of such sums stay: their terms would cancel.
+    """
+    sums = [factor for factor in factors if isinstance(factor, Add) and free_indices(factor)]
+    others = [factor for factor in factors if factor not in sums]
+    if len(sums) != 1 or not all(map(_is_product_of_entries, [*others, *sums[0].args])):
+        return []
+    axes = [free_indices(term) for term in sums[0].args]
+    is_spread = all(own < set().union(*axes) for own in axes)
+    return [Mul(*others, term) for term in sums[0].args] if is_spread else []
+
+
+def _is_product_of_entries(value: Expr) -> bool:
+    parts = Mul.make_args(value)
+    return all(
+        isinstance(part, (Indexed, KroneckerDelta, Idx)) or not (free_indices(part) or part.has(Sum)) for part in parts
+    )
 
 
 def _with_brackets_inside(factors: list[Expr]) -> list[Expr]:
@@ -542,6 +583,9 @@ def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
 
 def _letters(indices: Iterable[Idx]) -> dict[Idx, str]:
     distinct = list(dict.fromkeys(indices))
+    if len(distinct) > len(ascii_letters):
+        limit = f"torch.einsum has letters for {len(ascii_letters)}"
+        raise ValueError(f"{len(distinct)} indices meet in one product, and {limit}: define parts of it by themselves")
     names = [index.label.name for index in distinct]
     readable = len({*names}) == len(names) and all(len(name) == 1 and name in ascii_letters for name in names)
     return dict(zip(distinct, names if readable else ascii_letters, strict=False))
