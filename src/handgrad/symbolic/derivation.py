@@ -113,8 +113,8 @@ class Derivation:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
 
         What is differentiated is written out with a real symbol for each entry of each array, and sympy differentiates
-        that: no delta is involved. AssertionError if an entry differs from that of the derived formula: if sympy does not
-        simplify their difference to 0, and they differ at random points, or have values at too few.
+        that: no delta is involved. AssertionError if an entry differs from that of the derived formula: if sympy does
+        not simplify their difference to 0, and they differ at random points, or have values at too few.
         """
         total, result = (expand(value, label_of(self.entry)) for value in (self.total, self.result.value))
         indices = self.result.indices
