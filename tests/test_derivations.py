@@ -330,6 +330,7 @@ def test_hessian_vector_products_of_softmax_cross_entropy_are_autograds() -> Non
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", "layer norm", "attention", "convolution", "cross-entropy"])
 def test_every_entry_at_a_small_shape_is_what_scalar_calculus_gives(name: str) -> None:
     function = FUNCTIONS[name]
@@ -373,6 +374,7 @@ NOT_SIMPLIFIED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOT_SIMPLIFIED)
 def test_entries_that_sympy_does_not_simplify_are_compared_at_points(name: str) -> None:
     value, wrt = NOT_SIMPLIFIED[name]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from website import DOT, SETTINGS, Project, cell, complaint, notebook
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 PAGE = "---\ntitle: t\n---\n\n"
 BOTH = SETTINGS.replace("format:\n", "format:\n  ipynb: default\n")
 

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from handgrad.symbolic import Definition, Iverson, Sum, array, define, expand, indices, jacobian, mean, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 n, q = sizes("n q")
 i, k, other, third, s, other_s = indices("i:n k:q l:n o:n s:q r:q")
 x, y, Z, T, tau = array("x", i), array("y", i), array("Z", i, k), array("T", i, k), array("tau")
@@ -147,6 +149,7 @@ SECOND: dict[str, tuple[Definition, Callable[[Tensor], Tensor]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SECOND)
 def test_jacobians_and_second_derivatives_are_finite_where_exponentials_overflow(name: str) -> None:
     definition, by_torch = SECOND[name]
