@@ -314,7 +314,10 @@ def test_preview_does_not_render_for_ever_what_a_script_writes_before_a_render(t
             time.sleep(1)  # long enough for a render that nobody asked for to begin
             project.page("index", f"edit {edit}")
             until(partial(shown, project, f"edit {edit}"))
-            assert (project.root / "log.txt").read_text() == "xx" + "x" * edit
+            time.sleep(2)  # an edit that is seen half written is rendered twice, and no more
+            renders = len((project.root / "log.txt").read_text())
+            time.sleep(2)
+            assert renders == len((project.root / "log.txt").read_text()) <= 2 + 2 * edit
 
 
 @pytest.mark.parametrize("port", ["taken", "70000"])
