@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+# A cell, its code the only group.
+CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*?$", re.M | re.S)
 FRONT = re.compile(r"\A---\n.*?^---$", re.M | re.S)
 SAYS = re.compile(r"`\{python\} \w+\(r?(?P<quote>[\"'])(?P<text>.*?)(?P=quote)[^`]*\)`")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from cases import CASES
 from conftest import copy_project
+from statements import CELL
 
 from handgrad import Layer, Linear
 
@@ -18,7 +19,6 @@ Render = Callable[[], CompletedProcess[str]]
 
 ROOT = Path(__file__).parent.parent
 POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
-CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
 LESSONS = [post for post in POSTS if post.parent.name not in ("questions", "receipts")]
 
 

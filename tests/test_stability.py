@@ -149,7 +149,6 @@ SECOND: dict[str, tuple[Definition, Callable[[Tensor], Tensor]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SECOND)
 def test_jacobians_and_second_derivatives_are_finite_where_exponentials_overflow(name: str) -> None:
     definition, by_torch = SECOND[name]

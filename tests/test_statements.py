@@ -5,7 +5,7 @@ import symtable
 from pathlib import Path
 
 import pytest
-from statements import MATH, NUMBER, captions, statements, states_something
+from statements import CELL, MATH, NUMBER, captions, statements, states_something
 
 ROOT = Path(__file__).parent.parent
 POSTS = [*sorted(ROOT.glob("posts/*/index.qmd")), ROOT / "index.qmd"]
@@ -23,9 +23,6 @@ def test_captions_and_descriptions_have_no_figures(post: Path) -> None:
     assert [
         text for text in captions(post) if MATH.search(text) or NUMBER.search(text) or re.search("[=<>≤≥²³ᵀ√∂Σ]", text)
     ] == []
-
-
-CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
 
 
 def bound_and_used(code: str) -> tuple[set[str], set[str]]:

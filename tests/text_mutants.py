@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conftest import copy_project
-from statements import Statement, statements, states_something
+from statements import CELL, Statement, statements, states_something
 
 from handgrad.statements import NUMBERS, PLAIN
 
@@ -194,7 +194,6 @@ def corrupted_texts(path: Path) -> list[Corruption]:
     ]
 
 
-CELL = re.compile(r"^```\{python\}\n(.*?)^```$", re.M | re.S)
 DEFINITIONS: dict[str, Callable[[str], str]] = {
     "three times the definition": lambda value: f"3 * ({value})",
     "half the definition": lambda value: f"({value}) / 2",

@@ -8,8 +8,8 @@ import torch
 from sympy import Symbol
 from torch import Tensor
 
-from handgrad.symbolic.calculus import Definition, array, in_order, size
-from handgrad.symbolic.derivation import jacobian, vjp, whole_numbers
+from handgrad.symbolic.calculus import Definition, array
+from handgrad.symbolic.derivation import jacobian, vjp, whole_numbers_of
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
 from handgrad.testing import TOLERANCE, CheckError, Line, Receipt, added_up, name_of, show
 
@@ -80,15 +80,13 @@ class _Check:
 
     def draw(self, smallest: int) -> None:
         """Draw numbers for all sizes and arrays."""
-        steps = in_order(self.definition)
-        symbols = {s for step in steps for index in step.indices for s in size(index).free_symbols}
-        symbols = symbols.union(*(whole_numbers(step.value) for step in steps))
-        symbols |= {s for part in self.parts.values() for extent in _shape(part) for s in extent.free_symbols}
         numbers = itertools.count(smallest)
-        sizes = {s: self.given.get(s.name) or next(numbers) for s in sorted(symbols, key=str)}
+        sizes = {s: self.given.get(s.name) or next(numbers) for s in sorted(whole_numbers_of(self.definition), key=str)}
         self.values: dict[str, Any] = {symbol.name: number for symbol, number in sizes.items()}
         for name, part in self.parts.items():
-            self.values[name] = self.drawn(name, part, tuple(int(extent.xreplace(sizes)) for extent in _shape(part)))
+            self.values[name] = self.drawn(
+                name, part, tuple(int(extent.xreplace(sizes)) for extent in getattr(part, "shape", ()))
+            )
         self.real = [name for name in self.arrays if self.values[name].is_floating_point()]
 
     def drawn(self, name: str, part: Any, shape: tuple[int, ...]) -> Tensor:
@@ -115,7 +113,3 @@ class _Check:
         error = (actual - expected).abs().max().item() if actual.numel() else 0.0
         compared = kind if kind == "values" else f"{kind} = autograd"
         self.lines.append(Line(compared, "float64", 1, float(error), allowed))
-
-
-def _shape(part: Any) -> tuple[Any, ...]:
-    return () if isinstance(part, Symbol) else tuple(part.shape)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from handgrad.formula import Formula, FormulaError, Names, parse
 from handgrad.symbolic.calculus import Definition, in_order, size
-from handgrad.symbolic.derivation import Derivation, whole_numbers
+from handgrad.symbolic.derivation import Derivation, whole_numbers_of
 from handgrad.symbolic.notation import Markdown
 from handgrad.symbolic.torch_code import compile_torch, made_of
 
@@ -48,9 +48,10 @@ def says(text: str, value: Any = None, /, **names: Any) -> Markdown:
 
     `text` is one of
 
-    - a number, in figures or in words: `says("157", size / 1e6)`. It must be `value`, rounded to the digits that are
-      typed unless it is a whole number or a fraction of sympy's; or keep within a bound:
-      `says("more than five", slow / fast)`, also less than, at least, at most, and about (within 5 %);
+    - a number, in figures or in words: `says("157", rate)`. It must be `value`, rounded to the digits that are typed,
+      and to a whole number by no more than 1 %; not rounded if `value` is a whole number or a fraction of sympy's. It
+      may have a unit, of bytes, seconds or ones, `says("157 MB", bytes)`, `says("100 µs", seconds)`; and keep within a
+      bound: `says("more than five", slow / fast)`, also less than, at least, at most, and about (within 5 %);
     - a shape, `says(r"n \times q", X)` or `says("(n, 1)", column.shape)`;
     - a formula in LaTeX that equals `value`: a number, a tensor, a definition or a derivation, `says("2(X - T)", dX)`;
     - a formula with relations that hold, `says(r"X + X = 2X")`.
@@ -97,11 +98,8 @@ def _parts(value: Any) -> dict[str, Any]:
         return _parts(value.output) | _parts(value.result)
     if not isinstance(value, Definition):
         return {}
-    steps, arrays = in_order(value), made_of(value)
-    lengths = [size(index) for step in steps for index in step.indices]
-    lengths += [extent for array in arrays.values() for extent in getattr(array, "shape", ())]
-    whole = set[Symbol]().union(*(length.free_symbols for length in lengths), *(whole_numbers(s.value) for s in steps))
-    return {number.name: number for number in whole} | arrays | {step.name: step for step in steps}
+    whole = {number.name: number for number in whole_numbers_of(value)}
+    return whole | made_of(value) | {step.name: step for step in in_order(value)}
 
 
 def _require_true(text: str, value: Any, known: Mapping[str, Any], seed: int) -> None:
@@ -123,6 +121,8 @@ class _Values(Names):
 
     def __init__(self, known: Mapping[str, Any], value: Any, seed: int) -> None:
         self.known, self.value = known, value
+        own = value.result if isinstance(value, Derivation) else value
+        self.indices = own.indices if isinstance(own, Definition) else ()
         self.generator = torch.Generator().manual_seed(seed)
         self.extents = iter(range(2 + seed, 50))
         self.drawn: dict[Any, Any] = {}
@@ -187,8 +187,7 @@ class _Values(Names):
 
     def ranges(self, formula: Formula) -> dict[str, int]:
         """Return how far each free index of a formula runs: over the axis at which it stands."""
-        own = self.value.result if isinstance(self.value, Derivation) else self.value
-        ranges = {i.label.name: self.of(size(i)) for i in (own.indices if isinstance(own, Definition) else ())}
+        ranges = {index.label.name: self.of(size(index)) for index in self.indices}
         if not any(letter in ranges for letter, *_ in formula.places):
             ranges = {}
         for letter, name, axis in formula.places:
@@ -199,10 +198,9 @@ class _Values(Names):
 
     def differs(self, formula: Formula, value: Any) -> str:
         """Say how the last part of a formula differs from the value; nothing if it does not."""
-        own = value.result if isinstance(value, Derivation) else value
         result = self.of(value)
-        if isinstance(own, Definition) and self.letters and own.indices:
-            result = result[tuple(self.letters[index.label.name] for index in own.indices)]
+        if self.letters and self.indices:
+            result = result[tuple(self.letters[index.label.name] for index in self.indices)]
         return formula.differs(self, result)
 
 

@@ -31,7 +31,7 @@ from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,15 @@ def whole_numbers(value: Expr) -> set[Symbol]:
     """Return the sizes and other whole numbers in `value`."""
     letters = {index.label for index in value.atoms(Idx)} | {entry.base.label for entry in value.atoms(Indexed)}
     return {symbol for symbol in value.atoms(Symbol) if symbol.is_integer} - letters
+
+
+def whole_numbers_of(definition: Definition) -> set[Symbol]:
+    """Return the sizes and other whole numbers in a definition, in its parts, and in the shapes of its arrays."""
+    steps = in_order(definition)
+    extents = [size(index) for step in steps for index in step.indices]
+    extents += [extent for part in made_of(definition).values() for extent in getattr(part, "shape", ())]
+    symbols = set[Symbol]().union(*(extent.free_symbols for extent in extents))
+    return symbols.union(*(whole_numbers(step.value) for step in steps))
 
 
 def _are_equal(one: Expr, other: Expr) -> bool:
