@@ -15,15 +15,19 @@ from handgrad.symbolic.calculus import Definition, array, define, expand, indice
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.formulas import Iverson, Sum
 from handgrad.symbolic.notation import Markdown
+from handgrad.symbolic.reverse import Gradient, Program, backward
 
 __all__ = [
     "Definition",
     "Derivation",
+    "Gradient",
     "Idx",
     "Iverson",
     "Markdown",
+    "Program",
     "Sum",
     "array",
+    "backward",
     "define",
     "expand",
     "indices",
