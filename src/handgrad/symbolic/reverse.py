@@ -68,13 +68,17 @@ class Program:
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""
-        forward = [(step, latex(step.value)) for step in in_order(self.output)]
-        back = [(gradient.result, gradient.formula.text[1:-1]) for gradient in self.gradients.values()]
-        return f"{_table('forward', forward)}\n\n{_table('backward', back)}"
+        back = [gradient.result for gradient in self.gradients.values()]
+        return f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
 
 
-def _table(title: str, rows: Sequence[tuple[Definition, str]]) -> str:
-    lines = (f"| ${latex(left.entry)}$ | $= {right}$ |" for left, right in rows)
+def _table(title: str, steps: Sequence[Definition]) -> str:
+    """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
+    lines = []
+    for step in steps:
+        matrix = matrix_form(step)
+        left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+        lines.append(f"| ${left}$ | $= {right}$ |")
     return "\n".join([f"| {title} | |", "|---:|:---|", *lines])
 
 
