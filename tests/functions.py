@@ -286,3 +286,25 @@ def transformer_block(X, WQ, WK, WV, WO, W1, W2):
     H = X + A @ V @ WO
     M = (H - H.mean(-1, keepdim=True)) * torch.rsqrt(H.var(-1, correction=0, keepdim=True) + 1e-5)
     return H + F.gelu(M @ W1) @ W2
+
+
+@axes("n", "n n")
+def pairs(x, X):
+    D = x.unsqueeze(1) - x.unsqueeze(0)
+    return D * X.T + x.unsqueeze(1) + X.T
+
+
+@axes("n n")
+def symmetric(X):
+    return (X + X.T) * X
+
+
+@axes("n d", "n d")
+def masked(X, Y):
+    mask = X > Y
+    return torch.where(mask, X, 2 * Y) * mask
+
+
+@axes("n d", "m d")
+def distances(X, Y):
+    return ((X[:, None] - Y) ** 2).sum(-1)

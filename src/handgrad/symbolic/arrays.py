@@ -4,67 +4,37 @@ import inspect
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from string import ascii_lowercase
 from typing import Any
 
 import sympy
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
+from sympy.logic.boolalg import Boolean
 
 from handgrad.symbolic.calculus import Definition, define, rename, size
-from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.run import Run
 
-# Indices have these letters, in this order, as far as nothing else is called so.
-_LETTERS = "ijk" + ascii_lowercase.replace("ijk", "").replace("e", "")
 # The module that calls the function that is traced.
 _TRACER = "handgrad.symbolic.trace"
 # What may be called with symbolic arrays, by the name that it has in torch: words.py fills this.
 WORDS: dict[str, Callable[..., Any]] = {}
 
 
-@dataclass
-class Run:
-    """One run of a function: the names that are taken in it, and the letters of its sizes."""
-
-    taken: set[str]
-    letters: dict[Expr, str] = field(default_factory=dict)
-
-    def index(self, extent: Expr) -> Idx | None:
-        """Return a new index over a size; none over 1."""
-        if extent == 1:
-            return None
-        free = (letter for letter in _LETTERS if letter not in {*self.taken, *self.letters.values()})
-        letter = self.letters.setdefault(extent, next(free, "i"))
-        return Idx(Dummy(letter, integer=True), extent)
-
-    def name(self, wanted: str) -> str:
-        """Return a name that is not taken yet: h, h_2, h_3 for a variable that a loop binds anew."""
-        name, times = wanted, 1
-        while name in self.taken:
-            times += 1
-            name = f"{wanted}_{times}"
-        self.taken.add(name)
-        return name
-
-    def letters_for(self, indices: Sequence[Idx]) -> dict[Idx, Idx]:
-        """Return letters to print for the indices of a definition: of two over one size, the second has another."""
-        found: dict[Idx, Idx] = {}
-        for index in indices:
-            used = {*self.taken, *(other.label.name for other in found.values())}
-            spare = (letter for letter in _LETTERS if letter not in {*used, *self.letters.values()})
-            own = self.letters.get(size(index)) or next(spare)
-            found[index] = Idx(next(spare) if own in used else own, size(index))
-        return found
-
-
 def _binary(operation: Callable[[Any, Any], Any], reflected: bool = False) -> Callable[[Any, Any], "SymbolicArray"]:
     """Return an operation of two numbers as one of the entries of two arrays."""
 
+    def of_entries(*values: Any) -> Any:
+        return operation(*(Iverson(value) if _is_condition(value) else value for value in values))
+
     def operate(own: "SymbolicArray", other: Any) -> "SymbolicArray":
-        return elementwise(operation, other, own) if reflected else elementwise(operation, own, other)
+        return elementwise(of_entries, other, own) if reflected else elementwise(of_entries, own, other)
 
     return operate
+
+
+def _is_condition(value: Any) -> bool:
+    return isinstance(value, Boolean) and not isinstance(value, Expr)  # a Symbol is both
 
 
 class SymbolicArray:
@@ -121,8 +91,8 @@ class SymbolicArray:
 
     def named(self, wanted: str | None = None) -> "SymbolicArray":
         """Define it under the name of the variable that holds it, or else, if it is no entry yet, as is wanted."""
-        is_entry = isinstance(self.value, (Indexed, Symbol, sympy.Number))
-        if not is_entry and (name := _variable(self) or wanted):
+        stays = isinstance(self.value, (Indexed, Symbol, sympy.Number)) or _is_condition(self.value)
+        if not stays and (name := _variable(self) or wanted):
             self.define(name)
         return self
 
@@ -268,7 +238,8 @@ def elementwise(function: Callable[..., Any], *operands: Any) -> SymbolicArray:
     """
     first = next(operand for operand in operands if isinstance(operand, SymbolicArray))
     arrays = [_as_array(first.run, operand) for operand in operands]
-    axes = broadcast([own.axes for own in arrays])
+    # Indices of its own: an operand's may stand for another axis of another operand, as in x[:, None] + X.T.
+    axes = tuple(index and first.run.index(size(index)) for index in broadcast([own.axes for own in arrays]))
     return SymbolicArray(first.run, axes, function(*(aligned(own, axes) for own in arrays)))
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import sympy
 from sympy import Dummy, Expr, Idx, Symbol
 
-from handgrad.symbolic.arrays import Run, SymbolicArray
+from handgrad.symbolic.arrays import SymbolicArray
 from handgrad.symbolic.calculus import Definition, array, sizes
 from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.reverse import Program, backward
+from handgrad.symbolic.run import Run
 
 
 def derive(function: Callable[..., Any], /, **shapes: str) -> Program:
