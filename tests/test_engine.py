@@ -22,11 +22,13 @@ from handgrad.symbolic import (
     Iverson,
     Sum,
     array,
+    backward,
     calculus,
     define,
     derivation,
     formulas,
     jacobian,
+    reverse,
     torch_code,
     vjp,
 )
@@ -121,6 +123,14 @@ class Subject:
             counts[self.check_matrix(derived.name, last.latex.partition(" = ")[2], expected)] += 1
         return counts
 
+    def check_program(self, outputs: Values) -> None:
+        """The gradients of a program, each made of those of the steps that use it."""
+        with refusals():
+            program = backward(self.example.definition)
+        for name in self.real:
+            expected, derived = self.gradient(outputs, name), program[name].result
+            self.compare(derived.name, self.run(derived, extents(expected)), expected, derived.value)
+
     def check_matrix(self, what: str, text: str, expected: Mapping[Place, Any]) -> str:
         given: dict[str, Any] = {**self.example.sizes}
         for name, values in {**self.example.arrays, "G": self.G}.items():
@@ -201,6 +211,8 @@ def check(seed: int, every: int = 1) -> Counter[str]:
             subject.check_jacobian(outputs, subject.by)
         if (seed + every // 2) % every == 0:
             subject.check_second_derivative()
+        if (seed + every // 4) % every == 0:
+            subject.check_program(outputs)
     except RefusedError as refused:
         counts["refused"] += 1
         counts[f"refused: {refused}"] += 1
@@ -313,6 +325,11 @@ def with_letters_swapped(operands: Any, axes: Any) -> str:
     return str(RIGHT["_einsum"](operands, axes[::-1]))
 
 
+def with_a_name_for_twice_as_much(value: Expr, known: Any) -> Expr:
+    found: Expr = RIGHT["in_names"](value, known)
+    return found if found == value else 2 * found
+
+
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "a term of a derivative is lost": ("differentiate", without_a_term),
     "what is defined counts as constant": ("differentiate", without_what_is_defined),
@@ -323,8 +340,9 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "a matrix form lacks a transpose": ("matrix_form", without_a_transpose),
     "a matrix form has another sign": ("matrix_form", with_another_sign),
     "the letters of an einsum are swapped": ("_einsum", with_letters_swapped),
+    "a name stands for twice as much": ("in_names", with_a_name_for_twice_as_much),
 }
-MODULES = (calculus, derivation, torch_code)
+MODULES = (calculus, derivation, torch_code, reverse)
 RIGHT: dict[str, Any] = {
     name: next(vars(module)[name] for module in MODULES if name in vars(module)) for name, _ in MISTAKES.values()
 }

@@ -12,7 +12,7 @@ from sympy import And, Expr, Piecewise, Rational, exp, log, preorder_traversal, 
 from torch import Tensor
 from torch.nn import functional
 
-from handgrad.symbolic import Definition, Iverson, Program, Sum, array, backward, define, indices, mean, reuse
+from handgrad.symbolic import Definition, Iverson, Program, Sum, array, backward, define, indices, mean, reuse, reverse
 from handgrad.symbolic.calculus import in_order
 from handgrad.symbolic.derivation import whole_numbers, whole_numbers_of
 from handgrad.symbolic.reuse import Known, in_names
@@ -122,6 +122,12 @@ def test_gradients_of_a_program_are_autograds(name: str) -> None:
         compiled = program[wrt].compile()
         result = compiled(**{called: {**given, "G": G}[called].detach() for called in compiled.arrays})
         torch.testing.assert_close(result, tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_a_use_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reverse, "_total", lambda uses: uses[0].term)
+    with pytest.raises(AssertionError, match="Tensor-likes are not close"):
+        test_gradients_of_a_program_are_autograds("network")
 
 
 @pytest.mark.parametrize("name", ["attention", "layer norm", "network", "sigmoid"])

@@ -183,8 +183,7 @@ class _Reverse:
         but what is made of the part itself stay as they are.
         """
         uses = [self.use(step) for step in self.steps if step.base in self.upstream and part in named_in(step.value)]
-        first, *others = (use.term for use in uses)
-        loss = define(self.of, Add(first, *map(freshened, others)))
+        loss = define(self.of, _total(uses))
         loss.base_name.compared_with = self.steps[-1].base_name.compared_with
         derivation = vjp(loss, self.given.get(part, part))
         derivation = replace(derivation, steps=(*_rules(uses, derivation), *derivation.steps[1:]))
@@ -204,6 +203,11 @@ class _Reverse:
         if gradient is not None and step.indices:
             gradient = gradient[step.indices]
         return _Use(replace(step, value=step.value.xreplace(self.given)), entry, gradient)
+
+
+def _total(uses: Sequence[_Use]) -> Expr:
+    # Letters of its own for each: two steps may have one letter over two sizes.
+    return Add(*(freshened(use.term) for use in uses)) if len(uses) > 1 else uses[0].term
 
 
 def _rules(uses: Sequence[_Use], derivation: Derivation) -> list[DerivationStep]:
