@@ -139,7 +139,7 @@ def test_the_checked_layer_is_left_as_it_was() -> None:
     assert not layer.weight.requires_grad
 
 
-def test_a_right_layer_that_rounds_passes_when_told_so() -> None:
+def test_a_right_layer_that_rounds_is_told_to_say_so_and_then_passes() -> None:
     class Tenth(Layer):
         def forward(self, input: Tensor) -> Tensor:
             return input * 0.1
@@ -147,8 +147,11 @@ def test_a_right_layer_that_rounds_passes_when_told_so() -> None:
         def backward(self, grad_output: Tensor) -> Tensor:
             return grad_output / 10
 
-    with pytest.raises(CheckError, match="gradient of input"):
+    rounded = "gradient of input(.|\n)* by rounding alone: a layer that may round is checked with exact=False$"
+    with pytest.raises(CheckError, match=rounded):
         check_layer(Tenth(), lambda input: input * 0.1, (4, 3))
+    with pytest.raises(CheckError, match=r"output(.|\n)* entries differ: \S+ is not \S+ at \[0, 0\]$"):
+        check_layer(Tenth(), lambda input: input * 0.10001, (4, 3))
     check_layer(Tenth(), lambda input: input * 0.1, (4, 3), exact=False)
 
 
