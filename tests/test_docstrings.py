@@ -12,7 +12,7 @@ from cases import CASES, Case, n, q
 from torch import Tensor
 
 from handgrad import StatementError, says, symbolic
-from handgrad.formula import FormulaError
+from handgrad.formula import FUNCTIONS, FormulaError
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src" / "handgrad"
@@ -35,7 +35,7 @@ NOTATION = {
     r"^(\w+) where (.+), else 0$": r"\1 ⊙ [\2]",
     r"Σ (\([^()]*\)²?)": r"\\mathrm{total}(\1)",  # over all entries
     r"Σₙ (\w)ₙ": r"\1^\\mathsf{T} \\mathbf{1}",  # over the rows
-    r"\b(exp|max)\(": r"\\\1(",
+    rf"\b({'|'.join(name[1:] for name in FUNCTIONS)}|max|min)\(": r"\\\1(",
 }
 NAMES = {case.layer.__name__: case for case in CASES.values()} | {"handgrad.symbolic": CASES["linear"]}
 
@@ -131,6 +131,12 @@ def test_every_sign_of_equality_in_a_docstring_is_that_of_a_formula() -> None:
 def test_a_wrong_formula_is_found(name: str, right: str, wrong: str) -> None:
     assert right in DOCSTRINGS[name]
     assert what_is_false(name, DOCSTRINGS[name].replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_docstring_may_use_each_function_that_sentences_may(name: str) -> None:
+    G, X = torch.rand(2, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    says(read(f"G {name[1:]}(1 + X)", entrywise=True), G * FUNCTIONS[name](1 + X), G=G, X=X)
 
 
 def test_the_package_of_derivations_shows_code_that_does_what_its_comments_say() -> None:
