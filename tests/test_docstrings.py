@@ -159,7 +159,8 @@ def test_the_picture_of_the_readme_is_described_as_the_home_page_is() -> None:
     exec(compile(body, "index.qmd", "exec"), scope)
     receipt = eval(compile(last, "index.qmd", "eval"), scope)
     (described,) = re.findall(r"^!\[(.*?)\]", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)]
+    told = f"README.md: write {receipt.cases} comparisons, and take .github/page.png anew: the top of the home page"
+    assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)], told
     assert scope["gradient"].steps[-1].latex.endswith(r"= X^{\mathsf{T}} G")
     assert "X transposed times G" in " ".join(described.split())
 

@@ -88,7 +88,7 @@ def check_layer(
     `shapes` has one shape for each input, the first dimension being the batch. The layer itself is left as it is:
     copies are run, on random parameters, inputs and grad_output, for
 
-    - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
+    - the shape given, a batch of 1, an empty batch, an extra leading dimension, and tensors not contiguous,
     - in each of `dtypes` (float64, float32, bfloat16; float16 too, if you name it) on small integers, where results
       must be equal, and in float64 on normally distributed numbers. Divisions by what is no power of 2, and functions
       such as exp, round: with `exact=False` integers too are compared up to the rounding of their dtype.
