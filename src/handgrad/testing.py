@@ -98,7 +98,8 @@ def check_layer(
     `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
     multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; their
     product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward mode, which never goes backwards; and
-    `torch.autograd.gradcheck`. Raises CheckError at the first difference.
+    `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as they are. Raises CheckError at the first
+    difference.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
@@ -170,7 +171,7 @@ class _Check:
         ]
 
     def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Compare output, gradients and formulas, each on fresh tensors, and see that no argument is changed."""
+        """Compare output, gradients and formulas, each on fresh tensors, and see that none of these is changed."""
         inputs, parameters = self.draw(numbers, shapes)
         leaves = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
         with self.running("the reference", numbers, inputs):
@@ -182,6 +183,7 @@ class _Check:
 
         layer = self.copy(parameters)
         arguments = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
+        arguments |= dict(zip(self.names[1:], parameters, strict=True))
         copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
