@@ -281,6 +281,14 @@ class BiasGradForgotten(LinearParts):
             accumulate(parameter, grad)
 
 
+@wrong("linear", "WeightMovedByBackward changes its weight in place")
+class WeightMovedByBackward(LinearParts):
+    def backward(self, grad_output: Tensor) -> Tensor:
+        grad_input = super().backward(grad_output)
+        self.weight.mul_(0.9)
+        return grad_input
+
+
 @wrong("linear", "output by BiasNotAdded differs from the reference")
 class BiasNotAdded(LinearParts):
     def forward(self, input: Tensor) -> Tensor:
