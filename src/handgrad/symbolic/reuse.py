@@ -1,4 +1,4 @@
-"""What has been computed already is named: after Y = tanh(Z), 1 − tanh²(Z) is 1 − Y².
+"""What has been computed already is named: the derivative of tanh is written with the tanh that is there.
 
 Every rewriting is proved by putting the definition back in the name's place: one that cannot be proved is not made.
 """

@@ -1,8 +1,7 @@
 """A function as one writes it with torch, run on symbolic arrays: what it computes, as definitions in index notation.
 
     def attention(Q, K, V):
-        A = softmax(Q @ K.mT / sqrt(Q.shape[-1]), dim=-1)
-        return A @ V
+        return softmax(Q @ K.mT / sqrt(Q.shape[-1]), dim=-1) @ V
 
     derive(attention, Q="n d", K="m d", V="m e")
 
