@@ -22,7 +22,7 @@ from handgrad.symbolic.calculus import (
     require_part,
     size,
 )
-from handgrad.symbolic.derivation import Derivation, DerivationStep, vjp
+from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
 from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, latex
@@ -32,8 +32,9 @@ from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
 
 @dataclass(frozen=True)
 class Gradient:
-    """dL/d(wrt) of one step of a program, from those of the steps that use it."""
+    """dL/d(wrt) of one step of the program of `output`, from those of the steps that use it."""
 
+    output: Definition
     derivation: Derivation
     """How it is derived: the steps that it is made of, and their gradients, are given arrays in it."""
     result: Definition
@@ -48,8 +49,13 @@ class Gradient:
         """Return the result as a torch function of the arrays that the program starts from, by name."""
         return compile_torch(self.result)
 
+    def show(self, label: str | None = None, skip: int = 0) -> Markdown:
+        """Return the steps, as `Derivation.show` does."""
+        self.derivation.output.base_name.compared_with = self.output.base_name.compared_with
+        return self.derivation.show(label, skip)
+
     def _repr_markdown_(self) -> str:
-        return self.derivation.show().text
+        return self.show().text
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Program:
 
     output: Definition
     gradients: dict[str, Gradient]
+    grad_output: Any
+    """The array of the gradient with respect to the output; None if that is the loss."""
 
     def __getitem__(self, wrt: Any) -> Gradient:
         """Return the gradient with respect to a step or an array, given as itself or by its name; KeyError if none."""
@@ -69,7 +77,8 @@ class Program:
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""
         back = [gradient.result for gradient in self.gradients.values()]
-        return f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
+        tables = f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
+        return framed(f"the backward pass of {self.output.name}", self.output, tables)
 
 
 def _table(title: str, steps: Sequence[Definition]) -> str:
@@ -101,7 +110,7 @@ def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
             name += "_"
         taken.add(name)
         gradients[part.name] = reverse.gradient(part, name)
-    return Program(output, gradients)
+    return Program(output, gradients, upstream)
 
 
 def _sources(output: Definition, wrt: Sequence[Any]) -> list[Any]:
@@ -184,7 +193,6 @@ class _Reverse:
         """
         uses = [self.use(step) for step in self.steps if step.base in self.upstream and part in named_in(step.value)]
         loss = define(self.of, _total(uses))
-        loss.base_name.compared_with = self.steps[-1].base_name.compared_with
         derivation = vjp(loss, self.given.get(part, part))
         derivation = replace(derivation, steps=(*_rules(uses, derivation), *derivation.steps[1:]))
         value, indices = derivation.result.value, derivation.result.indices
@@ -195,7 +203,7 @@ class _Reverse:
         result = define(name, value.xreplace(self.defined), *indices)
         self.upstream[part] = array(name, *map(size, indices))
         self.defined[self.upstream[part]] = result.base
-        return Gradient(derivation, result)
+        return Gradient(self.steps[-1], derivation, result)
 
     def use(self, step: Definition) -> _Use:
         plain, gradient = self.given[step.base], self.upstream[step.base]
