@@ -308,3 +308,18 @@ def masked(X, Y):
 @axes("n d", "m d")
 def distances(X, Y):
     return ((X[:, None] - Y) ** 2).sum(-1)
+
+
+@axes("n d")
+def running_totals(X):
+    return torch.cumsum(X, 0) * torch.cumsum(X, dim=-1)
+
+
+@axes("n c l", "o c k", "o")
+def convolution(X, W, b):
+    return torch.relu(F.conv1d(X, W, b, padding=2))
+
+
+@axes("n c h w", "o c k l")
+def dilated_convolution(X, W):
+    return F.conv2d(X, W, padding=4, dilation=2)

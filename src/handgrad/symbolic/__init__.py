@@ -19,8 +19,11 @@ from handgrad.symbolic.reverse import Gradient, Program, backward
 from handgrad.symbolic.trace import derive
 from handgrad.symbolic.words import (
     clamp,
+    conv1d,
+    conv2d,
     cos,
     cross_entropy,
+    cumsum,
     einsum,
     erf,
     exp,
@@ -60,8 +63,11 @@ __all__ = [
     "array",
     "backward",
     "clamp",
+    "conv1d",
+    "conv2d",
     "cos",
     "cross_entropy",
+    "cumsum",
     "define",
     "derive",
     "einsum",

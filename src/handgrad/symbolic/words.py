@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy
-from sympy import Piecewise
+from sympy import Dummy, Expr, Idx, Piecewise
 
 from handgrad.symbolic.arrays import WORDS, SymbolicArray, aligned, broadcast, elementwise, looked_up, matmul
-from handgrad.symbolic.calculus import rename
+from handgrad.symbolic.calculus import rename, size
 from handgrad.symbolic.formulas import Iverson, Sum
 
 
@@ -142,6 +142,50 @@ def einsum(equation: str, *operands: SymbolicArray) -> SymbolicArray:
     return SymbolicArray(operands[0].run, tuple(letters[name] for name in output), Sum(sympy.Mul(*factors), *summed))
 
 
+def cumsum(input: SymbolicArray, dim: int) -> SymbolicArray:
+    """Return the sums up to each place along an axis."""
+    own = input.named("X").fresh()
+    if (index := own.axes[own.place(dim)]) is None:
+        return own
+    last = own.run.index(size(index))
+    axes = tuple(last if other is index else other for other in own.axes)
+    return SymbolicArray(own.run, axes, Sum(own.value * Iverson(index <= last), index))
+
+
+def conv1d(input: SymbolicArray, weight: SymbolicArray, bias: Any = None, **options: int) -> SymbolicArray:
+    """Return the cross-correlation of (n, c, l) with (o, c, k): see `_convolved`."""
+    return _convolved(1, input, weight, bias, **options)
+
+
+def conv2d(input: SymbolicArray, weight: SymbolicArray, bias: Any = None, **options: int) -> SymbolicArray:
+    """Return the cross-correlation of (n, c, h, w) with (o, c, k, l): see `_convolved`."""
+    return _convolved(2, input, weight, bias, **options)
+
+
+def _convolved(
+    dims: int, input: SymbolicArray, weight: SymbolicArray, bias: Any, padding: int = 0, dilation: int = 1
+) -> SymbolicArray:
+    """Return the sum of products of a weight with what stands under it, at each place; outside of the input is 0.
+
+    The stride is 1: the number of places that another leaves is no polynomial in the sizes.
+    """
+    own, kernel = input.named("X").fresh(), weight.named("W").fresh()
+    batch, channels, *within = (index for index in own.axes if index is not None)
+    out, summed, *offsets = (index for index in kernel.axes if index is not None)
+    if len(within) != dims or len(offsets) != dims:
+        raise ValueError(f"conv{dims}d of shapes {own.shape} and {kernel.shape}: {dims + 2} axes each, none of size 1")
+    broadcast([(channels,), (summed,)])
+    names: dict[Idx, Expr] = {channels: summed}
+    places = []
+    for index, offset in zip(within, offsets, strict=True):
+        place = Idx(Dummy(index.label.name, integer=True), size(index) + 2 * padding - dilation * (size(offset) - 1))
+        names[index] = place + dilation * offset - padding
+        places.append(place)
+    value = Sum(rename(own.value, names) * kernel.value, summed, *offsets)
+    result = SymbolicArray(own.run, (batch, out, *places), value)
+    return result if bias is None else result + bias[(slice(None), *[None] * dims)]
+
+
 def _method(name: str) -> Callable[..., Any]:
     return lambda input, *arguments, **options: getattr(input, name)(*arguments, **options)
 
@@ -164,5 +208,8 @@ WORDS.update(
         cross_entropy,
         mse_loss,
         einsum,
+        cumsum,
+        conv1d,
+        conv2d,
     )
 )
