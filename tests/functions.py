@@ -323,3 +323,8 @@ def convolution(X, W, b):
 @axes("n c h w", "o c k l")
 def dilated_convolution(X, W):
     return F.conv2d(X, W, padding=4, dilation=2)
+
+
+@axes("n", "n")
+def where_different(x, y):
+    return torch.where(torch.relu(x) == 0, y, x * y) * (x != y)

@@ -33,6 +33,16 @@ def _binary(operation: Callable[[Any, Any], Any], reflected: bool = False) -> Ca
     return operate
 
 
+def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], "SymbolicArray"]:
+    """Return a comparison of entries; what is compared is a step of its own, as a condition is not made of cases."""
+
+    def compare(own: "SymbolicArray", other: Any) -> "SymbolicArray":
+        steps = [value.named("Z") if isinstance(value, SymbolicArray) else value for value in (own, other)]
+        return elementwise(operation, *steps)
+
+    return compare
+
+
 def _is_condition(value: Any) -> bool:
     return isinstance(value, Boolean) and not isinstance(value, Expr)  # a Symbol is both
 
@@ -103,7 +113,9 @@ class SymbolicArray:
     __sub__, __rsub__ = _binary(operator.sub), _binary(operator.sub, reflected=True)
     __truediv__, __rtruediv__ = _binary(operator.truediv), _binary(operator.truediv, reflected=True)
     __pow__, __rpow__ = _binary(operator.pow), _binary(operator.pow, reflected=True)
-    __gt__, __ge__, __lt__, __le__ = map(_binary, (operator.gt, operator.ge, operator.lt, operator.le))
+    __gt__, __ge__, __lt__, __le__ = map(_comparison, (operator.gt, operator.ge, operator.lt, operator.le))
+    __eq__, __ne__ = map(_comparison, (sympy.Eq, sympy.Ne))  # type: ignore[assignment]
+    __hash__ = object.__hash__
 
     def __neg__(self) -> "SymbolicArray":
         return elementwise(operator.neg, self)
