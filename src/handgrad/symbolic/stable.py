@@ -288,12 +288,10 @@ def _complement(value: Expr) -> Expr | None:
 
 
 def _ratio(value: Expr, other: Expr) -> Expr:
-    """Return the number that one formula is of another; 0 if it is none."""
-    if value == 0:
-        return value
+    """Return how many times another formula is in a sum; 0 if it is not, or not in whole."""
     terms, others = (sympy.expand(part).as_coefficients_dict() for part in (value, other))
     ratios = {terms[term] / number for term, number in others.items()}
-    ratio = ratios.pop() if {*terms} == {*others} and len(ratios) == 1 else sympy.S.Zero
+    ratio = ratios.pop() if len(ratios) == 1 else sympy.S.Zero
     return sympy.Integer(ratio) if ratio == int(ratio) else ratio
 
 
@@ -373,7 +371,7 @@ class _Rewriter:
             return value
         if isinstance(value, Sum):
             return Sum(self.value(value.function), *(index for index, *_ in value.limits))
-        if isinstance(value, log) and _has_logarithm(value.args[0]):
+        if isinstance(value, log):
             return self.logarithm(value.args[0])
         if (other := _complement(value)) is not None:
             value = other
@@ -382,7 +380,12 @@ class _Rewriter:
         return value.func(*map(self.value, value.args))
 
     def logarithm(self, value: Expr) -> Expr:
-        """Return the logarithm of a product of exponentials and powers of their sums."""
+        """Return a logarithm: that of exponentials and powers of their sums, and that of the other factors."""
+        known, others = sympy.sift(Mul.make_args(value), _has_logarithm, binary=True)
+        if all(map(_is_positive, known)):
+            return log(self.value(value))
+        if others:
+            return self.logarithm(Mul(*known)) + log(self.value(Mul(*others)))
         product = _Factors()
         product.add(value, sympy.S.One, unfold=True)
         logs, exponent = [log(factor) for factor in product.factors], Add(*product.exponents.values())
@@ -401,12 +404,18 @@ class _Rewriter:
         """Return a product in which sums of exponentials that it is divided by, if there are, are relative."""
         pairs = [_power(factor) for factor in factors]
         divisors = _divisors(factors)
+        for place, (base, power) in enumerate(pairs):
+            others = [*factors[:place], *factors[place + 1 :]]
+            is_known = bool(divisors) or any(map(exponentials, others))
+            if isinstance(base, Add) and power == 1 and is_known and _is_to_be_multiplied_in(base):
+                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
+            if isinstance(base, Sum) and power == 1 and not divisors and _divisors(Mul.make_args(base.function)):
+                moved, kept = sympy.sift(others, lambda other: exponentials(other) is not None, binary=True)
+                summed = (index for index, *_ in base.limits)
+                if moved:
+                    return self.product([*kept, Sum(Mul(base.function, *moved), *summed)])
         if not divisors:
             return Mul(*(self._factor(base, power) for base, power in pairs))
-        for place, (base, power) in enumerate(pairs):
-            if isinstance(base, Add) and power == 1 and _is_to_be_multiplied_in(base):
-                others = [*factors[:place], *factors[place + 1 :]]
-                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
         product = _Factors()
         unfold = any(exponentials(base) is None for base in divisors)
         for base, power in pairs:
@@ -469,6 +478,8 @@ def _less(factors: Sequence[Expr], times: Expr, largest: Expr, like: Sequence[Ex
 
     First come the factors with exponents like those that m is the largest of.
     """
+    if exp(times * largest) in factors:
+        return [factor for factor in factors if factor != exp(times * largest)]
     result, places = [*factors], list[int]()
     for known in (like, None):
         for place, factor in enumerate(factors):
@@ -518,9 +529,12 @@ def _taken(factors: list[Expr], argument: Expr, power: Expr) -> tuple[Expr, Expr
         return None
     places = [place for place, factor in enumerate(factors) if isinstance(factor, exp)]
     for place in places:
-        if powers := _powers(factors[place].args[0], argument, power):
-            return *powers, factors[:place] + factors[place + 1 :]
-    powers = None if places else _powers(sympy.S.Zero, argument, power)
+        exponent = factors[place].args[0]
+        if (powers := _powers(exponent, argument, power)) and powers[0] != 0:
+            left = exp(exponent - powers[0] * argument)
+            return *powers, [*factors[:place], left, *factors[place + 1 :]]
+    is_like = any(_degree(factors[place], [argument]) > 0 for place in places)
+    powers = None if is_like else _powers(sympy.S.Zero, argument, power)
     return (*powers, factors) if powers else None
 
 
