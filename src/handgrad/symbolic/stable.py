@@ -404,16 +404,8 @@ class _Rewriter:
         """Return a product in which sums of exponentials that it is divided by, if there are, are relative."""
         pairs = [_power(factor) for factor in factors]
         divisors = _divisors(factors)
-        for place, (base, power) in enumerate(pairs):
-            others = [*factors[:place], *factors[place + 1 :]]
-            is_known = bool(divisors) or any(map(exponentials, others))
-            if isinstance(base, Add) and power == 1 and is_known and _is_to_be_multiplied_in(base):
-                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
-            if isinstance(base, Sum) and power == 1 and not divisors and _divisors(Mul.make_args(base.function)):
-                moved, kept = sympy.sift(others, lambda other: exponentials(other) is not None, binary=True)
-                summed = (index for index, *_ in base.limits)
-                if moved:
-                    return self.product([*kept, Sum(Mul(base.function, *moved), *summed)])
+        if (value := self._spread(factors, divisors)) is not None:
+            return value
         if not divisors:
             return Mul(*(self._factor(base, power) for base, power in pairs))
         product = _Factors()
@@ -421,6 +413,18 @@ class _Rewriter:
         for base, power in pairs:
             product.add(base, power, unfold)
         return self.relative(product)
+
+    def _spread(self, factors: Sequence[Expr], divisors: list[Expr]) -> Expr | None:
+        """Return a product with what may cancel multiplied into a bracket, or exponentials into a sum; None if none."""
+        for place, factor in enumerate(factors):
+            others = [*factors[:place], *factors[place + 1 :]]
+            moved, kept = sympy.sift(others, lambda other: exponentials(other) is not None, binary=True)
+            if isinstance(factor, Add) and (divisors or moved) and _is_to_be_multiplied_in(factor):
+                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in factor.args))
+            if isinstance(factor, Sum) and moved and not divisors and _divisors(Mul.make_args(factor.function)):
+                summed = (index for index, *_ in factor.limits)
+                return self.product([*kept, Sum(Mul(factor.function, *moved), *summed)])
+        return None
 
     def _factor(self, base: Expr, power: Expr) -> Expr:
         # A power of a product, or of a power, is no product of powers: that is told from these here.
