@@ -347,6 +347,11 @@ def _divisors(factors: Sequence[Expr]) -> list[Expr]:
     return [base for base, power in map(_power, factors) if power.is_negative and _has_logarithm(base)]
 
 
+def _is_divided(product: Expr) -> bool:
+    """Say whether a product is divided by exponentials, or by sums of them, and not by numbers alone."""
+    return not all(map(_is_positive, _divisors(Mul.make_args(product))))
+
+
 def _is_to_be_multiplied_in(bracket: Expr) -> bool:
     """Say whether what terms are divided by may cancel with factors before the bracket, or some overflow alone.
 
@@ -419,9 +424,10 @@ class _Rewriter:
         for place, factor in enumerate(factors):
             others = [*factors[:place], *factors[place + 1 :]]
             moved, kept = sympy.sift(others, lambda other: exponentials(other) is not None, binary=True)
-            if isinstance(factor, Add) and (divisors or moved) and _is_to_be_multiplied_in(factor):
+            inside = moved and any(map(_is_divided, Add.make_args(factor)))
+            if isinstance(factor, Add) and (divisors or inside) and _is_to_be_multiplied_in(factor):
                 return Add(*(self.product([*others, *Mul.make_args(term)]) for term in factor.args))
-            if isinstance(factor, Sum) and moved and not divisors and _divisors(Mul.make_args(factor.function)):
+            if isinstance(factor, Sum) and moved and not divisors and _is_divided(factor.function):
                 summed = (index for index, *_ in factor.limits)
                 return self.product([*kept, Sum(Mul(factor.function, *moved), *summed)])
         return None
