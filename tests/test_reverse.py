@@ -124,8 +124,16 @@ def test_gradients_of_a_program_are_autograds(name: str) -> None:
         torch.testing.assert_close(result, tensor.grad, rtol=1e-10, atol=1e-12)
 
 
-def test_a_use_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reverse, "_total", lambda uses: uses[0].term)
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [
+        ("_total", lambda uses: uses[0].term),
+        ("in_names", lambda value, known: value if (named := in_names(value, known)) == value else 2 * named),
+    ],
+    ids=["a use of a step is lost", "a name stands for something else"],
+)
+def test_a_wrong_rule_is_noticed(rule: str, wrong: Callable[..., Expr], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reverse, rule, wrong)
     with pytest.raises(AssertionError, match="Tensor-likes are not close"):
         test_gradients_of_a_program_are_autograds("network")
 
