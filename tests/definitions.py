@@ -313,7 +313,8 @@ class Generator:
 
     def softmax(self, scope: tuple[Idx, ...]) -> Bounded:
         """Return exp(x) divided by its sum over an index of x, where another letter is to be had, or its logarithm."""
-        x, index = self.small(self.entry(scope), 2).value, self.random.choice(scope or (None,))
+        x = self.small(self.entry(scope), 2).value
+        index = self.random.choice([each for each in scope if x.has(each)] or [None])
         taken = {each.label.name for each in scope}
         spare = [letter for letter in LETTERS if index and self.ranges.get(letter) == extent(index)]
         letter = next((letter for letter in spare if letter not in taken), None)
