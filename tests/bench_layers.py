@@ -126,7 +126,7 @@ def shown(sizes: tuple[int, int, int, int]) -> str:
 
 
 def main() -> None:
-    """Print a table in Markdown, as the README has it; a ratio is the median of those of the rounds."""
+    """Print a table in Markdown; a ratio is the median of those of the rounds."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {torch.get_num_threads()} threads"
     print(f"{datetime.date.today()}, {name}, torch {torch.__version__.partition('+')[0]}:\n")

@@ -294,6 +294,14 @@ class WeightGradSkippedWithThatOfTheInput(LinearParts):
         return super().backward(grad_output) if needs_input_grad else NOT_WANTED
 
 
+@wrong("linear", "WeightMovedByBackward changes its weight in place")
+class WeightMovedByBackward(LinearParts):
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        grad_input = super().backward(grad_output, needs_input_grad)
+        self.weight.mul_(0.9)
+        return grad_input
+
+
 @wrong("linear", "output by BiasNotAdded differs from the reference")
 class BiasNotAdded(LinearParts):
     def forward(self, input: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ SIZES = sizes("n p q")
 STRIDE, PAD = integers("stride pad")
 # An index may have the letter of its range, and letters that derivations like to choose occur as well.
 LETTERS = "ijklmrsn"
+_STABLE = ("sigmoid", "sigmoid", "softmax", "softmax", "softmax")  # what is computed otherwise than it is written
 LARGEST = 100
 DEEPEST = 3
 
@@ -290,7 +291,9 @@ class Generator:
         return Bounded(above.value / below.value**exponent, above.bound * 4)
 
     def function(self, scope: tuple[Idx, ...], depth: int) -> Bounded:
-        kind = self.random.choice([exp, exp, log, log, sqrt, sin, cos, tanh, Abs, "power"])
+        kind = self.random.choice([exp, exp, log, log, sqrt, sin, cos, tanh, Abs, "power", *_STABLE])
+        if kind == "softmax":
+            return self.softmax(scope)
         if kind in (log, sqrt):
             inner = self.positive(scope, depth)
             return Bounded(kind(inner.value), inner.bound)
@@ -302,7 +305,23 @@ class Generator:
         if kind is exp:
             inner = self.small(inner, 2)
             return Bounded(exp(inner.value), 8)
+        if kind == "sigmoid":
+            x = self.small(inner, 2).value
+            sigmoid = 1 / (1 + exp(-x))
+            return Bounded(self.random.choice([sigmoid, sigmoid, x * sigmoid, log(sigmoid), 1 - sigmoid]), 3)
         return Bounded(kind(inner.value), inner.bound if kind is Abs else 1)
+
+    def softmax(self, scope: tuple[Idx, ...]) -> Bounded:
+        """Return exp(x) divided by its sum over an index of x, where another letter is to be had, or its logarithm."""
+        x, index = self.small(self.entry(scope), 2).value, self.random.choice(scope or (None,))
+        taken = {each.label.name for each in scope}
+        spare = [letter for letter in LETTERS if index and self.ranges.get(letter) == extent(index)]
+        letter = next((letter for letter in spare if letter not in taken), None)
+        if letter is None:
+            return Bounded(exp(x), 8)
+        other = Idx(letter, extent(index))
+        softmax = exp(x) / Sum(exp(x.xreplace({index: other})), other)
+        return Bounded(self.random.choice([softmax, softmax, log(softmax)]), 8)
 
     def cases(self, scope: tuple[Idx, ...], depth: int) -> Bounded:
         inner = self.small(self.any(scope, depth), 10)

@@ -44,10 +44,13 @@ def test_every_case_has_wrong_versions_of_its_layer(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_layer_has_a_post_that_prints_it(case: Case) -> None:
+def test_every_layer_has_a_post_that_prints_it_and_that_its_module_names(case: Case) -> None:
     post, name = ROOT / "posts" / case.post / "index.qmd", case.layer.__name__
     assert post in POSTS, f"posts/{case.post}/index.qmd: write it, or give the case the post that derives {name}"
     assert re.search(rf"getsource.*\b{name}\b", post.read_text()), f"{post}: print inspect.getsource({name})"
+    module = import_module(case.layer.__module__)
+    named = re.search(rf"posts/{case.post}\b", module.__doc__ or "")
+    assert named, f"{module.__file__}: name posts/{case.post} in the docstring, as what derives {name}"
 
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)

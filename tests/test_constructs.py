@@ -247,6 +247,7 @@ b {} /* <1> */«an annotation is a comment that starts with #»
 @sec-not,«'@sec-not' refers to nothing: this page has no such section»
 [@sec-yes; @parr2018],«'@parr2018' is cited, and needs brackets of its own»
 [Chapter @sec-yes]«write the words beside '@sec-yes' outside the brackets»
+@Sec-yes,«a reference starts with a small letter: write '@sec-yes' for '@Sec-yes'»
 and @lst-x.«'@lst-x' refers to nothing»
 
 ## Yes {#sec-yes}

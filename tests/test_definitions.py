@@ -1,6 +1,7 @@
 """A definition is compared with torch's function before what follows from it is shown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from handgrad import CheckError, Receipt, check_definition
-from handgrad.symbolic import Definition, Sum, array, define, indices, mean, sizes, vjp
+from handgrad.symbolic import Definition, Sum, array, backward, define, indices, mean, sizes, vjp
 
 i, j, k = indices("i:n j:p k:q")
 X, W, b, T = array("X", i, j), array("W", j, k), array("b", k), array("T", i, j)
@@ -91,6 +92,17 @@ def test_a_derivation_tells_what_its_definition_was_compared_with() -> None:
     assert 'data-compared=""' in vjp(output, X).show().text
     check_definition(output, affine, "X W b")
     assert 'data-name="∂L/∂X" data-compared="affine"' in vjp(output, X).show().text
+
+
+def test_the_gradients_of_a_program_are_compared_and_it_is_marked_with_its_steps() -> None:
+    program = backward(linear(product + b[k]))
+    shown = (program._repr_markdown_, lambda: program["X"].show().text)
+    assert all('data-compared=""' in show() for show in shown)
+    wrong = replace(program, gradients=program.gradients | {"X": backward(linear(2 * product + b[k]))["X"]})
+    with pytest.raises(CheckError, match="∂L/∂X differs"):
+        check_definition(wrong, affine, "X W b")
+    assert check_definition(program, affine, "X W b").cases >= 6
+    assert all('data-compared="affine"' in show() for show in shown)
 
 
 def test_a_definition_that_was_found_wrong_counts_as_not_compared() -> None:

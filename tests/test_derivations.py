@@ -1,6 +1,7 @@
 """Layers are derived for all sizes at once, and the compiled gradients are autograd's at random shapes."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -289,20 +290,34 @@ def hessian_vector_product(loss: Definition, wrt: Any) -> TorchFunction:
     return vjp(define("h", Sum(gradient[places] * V[places], *places)), wrt).compile()
 
 
+# For what has no value around 0, where its numbers begin, and a number that is made of a size.
+ELSEWHERE = {"acosh": (1.1, n + 1), "log": (0.1, 1 / (n + 1))}
+
+
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_a_function_of_the_table_is_autograds_with_its_derivative_and_runs_on_sizes_too(name: str) -> None:
-    function, by_torch = getattr(sympy, name), getattr(torch, name.lower())
-    # The inverse of cosh begins at 1.
-    low, number = (1.1, n + 1) if name == "acosh" else (0.1, 1 / (n + 1))
+def test_a_function_of_the_table_is_sympys_in_torch_and_on_sizes_and_its_derivative_is_autograds(name: str) -> None:
+    function, code, row = getattr(sympy, name), KNOWN[name], f"src/handgrad/symbolic/formulas.py, FUNCTIONS: {name}: "
+    for each in code:
+        module, _, attribute = each.partition(".")
+        assert not attribute or hasattr(sys.modules[module], attribute), f"{row}there is no {each}"
+    low, number = ELSEWHERE.get(name, (-0.4, 2 / (n + 1) - 1))
+    numbers = torch.linspace(low, low + 0.8, 6, dtype=torch.float64).reshape(3, 2).requires_grad_()
+    by_sympy = torch.tensor([[float(function(x)) for x in line] for line in numbers.tolist()], dtype=torch.float64)
+    scale = torch.tensor(float(function(number.subs(n, 3))), dtype=torch.float64)
+    torch.testing.assert_close(
+        compile_torch(define("y", function(number)))(n=3), scale, msg=f"{row}{code.python} is not sympy's function"
+    )
     output = define("Y", function(Z[i, k]) * function(number), i, k)
-    numbers = (low + 0.8 * torch.rand(3, 2, dtype=torch.float64)).requires_grad_()
-    expected = by_torch(numbers) * by_torch(torch.tensor(float(number.subs(n, 3)), dtype=torch.float64))
-    torch.testing.assert_close(compile_torch(output)(Z=numbers.detach()), expected)
-    (gradient,) = torch.autograd.grad(expected.sum(), numbers)
-    ones = torch.ones_like(gradient)
+    values = compile_torch(output)(Z=numbers)
+    torch.testing.assert_close(values, by_sympy * scale, msg=f"{row}{code.torch} is not sympy's function")
+    (gradient,) = torch.autograd.grad(values.sum(), numbers)
     derived = vjp(output, Z).compile()
-    given = {"G": ones, "Z": numbers.detach(), "n": 3, "q": 2}
-    torch.testing.assert_close(derived(**{key: given[key] for key in [*derived.arrays, *derived.sizes]}), gradient)
+    given = {"G": torch.ones_like(gradient), "Z": numbers.detach(), "n": 3, "q": 2}
+    torch.testing.assert_close(
+        derived(**{key: given[key] for key in [*derived.arrays, *derived.sizes]}),
+        gradient,
+        msg=f"{row}what is derived is not what autograd makes of {code.torch}",
+    )
 
 
 def test_hessian_vector_products_of_mse_of_linear_are_autograds() -> None:

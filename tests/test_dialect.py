@@ -292,6 +292,23 @@ def test_in_a_browser_nothing_fails_and_nothing_scrolls_sideways(address: str, b
     assert failed == []
 
 
+def test_the_bar_of_categories_stands_above_a_listing_that_asks_for_it_or_is_filtered(
+    project: Project, browser: Any
+) -> None:
+    project.write("a.qmd", "---\ntitle: A\ncategories: [one]\n---\n")
+    page = browser.new_page()
+    seen = []
+    for option in ("true", "false"):
+        project.write("index.qmd", f"---\ntitle: H\nlisting:\n  contents: a.qmd\n  categories: {option}\n---\n")
+        assert project.render().status == 0
+        for place in ("", "#category=one"):
+            page.goto("about:blank")
+            page.goto((project.root / "_site/index.html").as_uri() + place)
+            seen.append(page.get_by_role("navigation", name="Categories").is_visible())
+    page.close()
+    assert seen == [True, True, False, True]
+
+
 NEAR = "word " * 12 + "".join(f"($x_{{{n}}}$). ($y$), $z$-th " for n in range(20))
 LONG = "($\\operatorname{maximum}(x_{1}, y_{1})$)."
 PICTURE = """'<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{0}" viewBox="0 0 9 9"/>'"""

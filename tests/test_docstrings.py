@@ -12,7 +12,7 @@ from cases import CASES, Case, n, q
 from torch import Tensor
 
 from handgrad import StatementError, says, symbolic
-from handgrad.formula import FormulaError
+from handgrad.formula import FUNCTIONS, FormulaError
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src" / "handgrad"
@@ -35,7 +35,7 @@ NOTATION = {
     r"^(\w+) where (.+), else 0$": r"\1 ⊙ [\2]",
     r"Σ (\([^()]*\)²?)": r"\\mathrm{total}(\1)",  # over all entries
     r"Σₙ (\w)ₙ": r"\1^\\mathsf{T} \\mathbf{1}",  # over the rows
-    r"\b(exp|max)\(": r"\\\1(",
+    rf"\b({'|'.join(name[1:] for name in FUNCTIONS)}|max|min)\(": r"\\\1(",
 }
 NAMES = {case.layer.__name__: case for case in CASES.values()} | {"handgrad.symbolic": CASES["linear"]}
 
@@ -133,6 +133,12 @@ def test_a_wrong_formula_is_found(name: str, right: str, wrong: str) -> None:
     assert what_is_false(name, DOCSTRINGS[name].replace(right, wrong, 1))
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_docstring_may_use_each_function_that_sentences_may(name: str) -> None:
+    G, X = torch.rand(2, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    says(read(f"G {name[1:]}(1 + X)", entrywise=True), G * FUNCTIONS[name](1 + X), G=G, X=X)
+
+
 def test_the_package_of_derivations_shows_code_that_does_what_its_comments_say() -> None:
     *_, steps, compiled = re.findall(r"^    (.*)", DOCSTRINGS["handgrad.symbolic"], re.M)
     scope = vars(symbolic).copy()
@@ -153,7 +159,8 @@ def test_the_picture_of_the_readme_is_described_as_the_home_page_is() -> None:
     exec(compile(body, "index.qmd", "exec"), scope)
     receipt = eval(compile(last, "index.qmd", "eval"), scope)
     (described,) = re.findall(r"^!\[(.*?)\]", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)]
+    told = f"README.md: write {receipt.cases} comparisons, and take .github/page.png anew: the top of the home page"
+    assert re.findall(r"(\d+) comparisons", described) == [str(receipt.cases)], told
     assert scope["gradient"].steps[-1].latex.endswith(r"= X^{\mathsf{T}} G")
     assert "X transposed times G" in " ".join(described.split())
 

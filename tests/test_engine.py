@@ -14,7 +14,7 @@ import torch
 from definitions import Example, Variable, filled, names_in, random_definition
 from evaluator import Dual, Evaluator, Place, Values, moved, part, with_variables
 from matrices import UnknownError, matrix_value
-from sympy import Add, Dummy, Expr, Indexed, Mul, Piecewise, preorder_traversal
+from sympy import Add, Dummy, Expr, Indexed, Integer, Mul, Piecewise, Pow, exp, preorder_traversal
 from torch import Tensor
 
 from handgrad.symbolic import (
@@ -22,6 +22,7 @@ from handgrad.symbolic import (
     Iverson,
     Sum,
     array,
+    backward,
     calculus,
     define,
     derivation,
@@ -121,6 +122,14 @@ class Subject:
             counts[self.check_matrix(derived.name, last.latex.partition(" = ")[2], expected)] += 1
         return counts
 
+    def check_program(self, outputs: Values) -> None:
+        """The gradients of a program, each made of those of the steps that use it."""
+        with refusals():
+            program = backward(self.example.definition)
+        for name in self.real:
+            expected, derived = self.gradient(outputs, name), program[name].result
+            self.compare(derived.name, self.run(derived, extents(expected)), expected, derived.value)
+
     def check_matrix(self, what: str, text: str, expected: Mapping[Place, Any]) -> str:
         given: dict[str, Any] = {**self.example.sizes}
         for name, values in {**self.example.arrays, "G": self.G}.items():
@@ -201,6 +210,8 @@ def check(seed: int, every: int = 1) -> Counter[str]:
             subject.check_jacobian(outputs, subject.by)
         if (seed + every // 2) % every == 0:
             subject.check_second_derivative()
+        if (seed + every // 4) % every == 0:
+            subject.check_program(outputs)
     except RefusedError as refused:
         counts["refused"] += 1
         counts[f"refused: {refused}"] += 1
@@ -232,7 +243,7 @@ def test_every_derivative_of_ten_thousand_definitions_is_right(start: int) -> No
 @pytest.mark.slow
 def test_the_definitions_have_everything_in_them_that_has_rules() -> None:
     found: Counter[str] = Counter()
-    for seed in range(300):
+    for seed in range(400):
         try:
             example = random_definition(seed)
         except ValueError:
@@ -244,6 +255,9 @@ def test_the_definitions_have_everything_in_them_that_has_rules() -> None:
         places = [index for part in parts if isinstance(part, Indexed) for index in part.indices]
         found["look-up"] += any(isinstance(index, Indexed) for index in places)
         found["computed place"] += any(isinstance(index, (Add, Mul)) for index in places)
+        divisors = [part.base for part in parts if isinstance(part, Pow) and part.exp.could_extract_minus_sign()]
+        found["sigmoid"] += any(isinstance(part, Add) and part.has(exp) and part.has(Integer(1)) for part in divisors)
+        found["softmax"] += any(isinstance(part, Sum) and part.has(exp) for part in divisors)
         found["array and number defined"] += bool(example.intermediate)
         found[f"{len(example.definition.indices)} axes"] += 1
     kinds = [
@@ -262,7 +276,7 @@ def test_the_definitions_have_everything_in_them_that_has_rules() -> None:
         "Abs",
         "Rational",
     ]
-    kinds += ["sum in a sum", "look-up", "computed place", *(f"{axes} axes" for axes in range(4))]
+    kinds += ["sigmoid", "softmax", "sum in a sum", "look-up", "computed place", *(f"{axes} axes" for axes in range(4))]
     assert {kind: found[kind] for kind in kinds if found[kind] < 5} == {}
 
 

@@ -3,11 +3,9 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 import torch
-from bench_layers import HEAD, MODELS, passes, shown
 from cases import CASES, DTYPES, Case, Example
 from torch import Tensor
 from torch.nn import functional
@@ -15,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import handgrad
 from handgrad import Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
-from handgrad.linear import product
 from handgrad.testing import TOLERANCE, name_of
 
 
@@ -194,20 +191,6 @@ def test_autograd_is_asked_whether_the_input_needs_a_gradient() -> None:
     for needed in (False, True):
         torch.autograd.backward(function(torch.ones(4, 3, requires_grad=needed)).sum())
     assert asked == [False, True]
-
-
-@pytest.mark.parametrize("columns", [1, 2, 11, 12, 50])
-def test_a_product_of_few_columns_is_that_of_many(columns: int) -> None:
-    left, right = torch.randint(-3, 4, (7, 5)).float(), torch.randint(-3, 4, (5, columns)).float()
-    assert torch.equal(product(left, right), left @ right)
-
-
-def test_an_infinite_gradient_does_not_vanish_where_relu_is_flat() -> None:
-    relu = ReLU()
-    relu(torch.tensor([-1.0, 1.0]))
-    masked, passed = relu.backward(torch.tensor([torch.inf, torch.inf]))
-    assert masked.isnan()
-    assert passed == torch.inf
 
 
 @pytest.mark.parametrize("shared", ["the layer", "its parameters"])
@@ -405,16 +388,6 @@ def test_every_public_name_is_known_to_python_and_to_type_checkers() -> None:
         assert getattr(handgrad, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Lin'"):
         _ = handgrad.Lin  # type: ignore[attr-defined]
-
-
-def test_the_table_of_the_readme_is_one_that_the_benchmark_prints_and_says_what_is_said_above_it() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    (found,) = re.findall(rf"^{re.escape(HEAD)}\n.*\n((?:\|.*\n)+)", text, re.M)
-    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
-    printed = [[shown(sizes), name] for sizes in MODELS for name in passes((2, 2, 2, 2), "cpu")]
-    assert [row[:2] for row in rows] == printed
-    about_as_fast = [float(row[5]) for row in rows if row[1] == "handgrad"]
-    assert max(about_as_fast) <= 1
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -24,16 +24,64 @@ LESSONS = [post for post in POSTS if post.parent.name not in ("questions", "rece
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
 def test_display_equations_are_made_by_cells_and_not_typed(post: Path) -> None:
-    assert "$$" not in CELL.sub("", post.read_text())
+    typed = re.findall(r"^.*\$\$.*", CELL.sub("", post.read_text()), re.M)
+    assert not typed, f"let a cell show this, as gradient.show('eq-name') does: {typed}"
 
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
 def test_cells_are_short_and_narrow(post: Path) -> None:
     for cell in CELL.findall(post.read_text()):
         lines = cell.splitlines()
-        assert len(lines) < 25, cell
+        assert len(lines) < 25, f"cut this cell of {len(lines)} lines\n{cell}"
         shown = [line for line in lines if not line.startswith("#| fig-alt:")]  # of one line, which Quarto needs
-        assert max(map(len, shown)) <= 78, cell
+        long = [line for line in shown if len(line) > 78]
+        assert not long, f"lines of over 78 columns: {long}"
+
+
+def lacking(post: Path, source: str) -> list[str]:
+    """Return what a post lacks, as far as its source tells."""
+    front, lesson = yaml.safe_load(source.split("---\n")[1]), post.parent.name not in ("questions", "receipts")
+    others = {yaml.safe_load(other.read_text().split("---\n")[1])["date"]: other for other in POSTS if other != post}
+    names = [re.findall(rf"^#\| label: {kind}-(\S+)", source, re.M) for kind in ("exercise", "solution", "check")]
+    found = {
+        **{f"give it a {name}": name not in front for name in ("title", "description", "date", "categories")},
+        "give it 'image: card.png', which the render draws": front.get("image") != "card.png",
+        f"{others.get(front.get('date'), post).relative_to(ROOT)} has its date: give it another": front.get("date")
+        in others,
+        "offer it as a notebook, 'format: {html: default, ipynb: default}'": lesson
+        and "ipynb" not in front.get("format", {}),
+        "end it with two to four exercises": lesson and not 2 <= len(names[0]) <= 4,
+        "give each exercise a starter, a solution and a check, in this order": not names[0] == names[1] == names[2],
+        "compare what it derives with another function, check_definition(…)": ".show(" in source
+        and "check_definition(" not in source,
+    }
+    return [f"{post.relative_to(ROOT)}: {words}" for words, lacks in found.items() if lacks]
+
+
+@pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
+def test_a_post_has_what_posts_have(post: Path) -> None:
+    found = lacking(post, post.read_text())
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("title:", "subtitle:", "give it a title"),
+        ("date: 2026-11-14\n", "", "give it a date"),
+        ("date: 2026-11-14", "date: 2026-11-13", "mse/index.qmd has its date: give it another"),
+        ("image: card.png\n", "", "give it 'image: card.png'"),
+        ("format: {html: default, ipynb: default}\n", "", "offer it as a notebook"),
+        ("#| label: exercise-leak", "", "end it with two to four exercises"),
+        ("#| label: solution-leak", "", "give each exercise a starter, a solution and a check"),
+        ("check_definition(", "print(", "compare what it derives with another function"),
+    ],
+)
+def test_what_a_post_lacks_is_said(old: str, new: str, words: str) -> None:
+    post = ROOT / "posts" / "relu" / "index.qmd"
+    source = post.read_text()
+    assert old in source
+    assert words in "\n".join(lacking(post, source.replace(old, new)))
 
 
 def digest(folder: Path) -> dict[Path, bytes]:

@@ -17,7 +17,7 @@ from handgrad.symbolic.torch_code import compile_torch
 pytestmark = pytest.mark.slow  # seldom breaks: not while one works
 
 n, q = sizes("n q")
-i, k, other, third, s, other_s = indices("i:n k:q l:n o:n s:q r:q")
+i, k, other, third, s, other_s, other_k = indices("i:n k:q l:n o:n s:q r:q c:q")
 x, y, Z, T, tau = array("x", i), array("y", i), array("Z", i, k), array("T", i, k), array("tau")
 t, V = array("t", i, integer=True), array("V", q, q)
 a = x[i]
@@ -69,6 +69,10 @@ FUNCTIONS = {
     "sigmoid": Function(sigmoid, x, lambda x: x.sigmoid()),
     "sigmoid, expanded": entrywise(exp(a) / (1 + exp(a)), torch.sigmoid),
     "one minus sigmoid": entrywise(1 - 1 / (1 + exp(-a)), lambda x: torch.sigmoid(-x)),
+    "sigmoid of a sigmoid": entrywise(1 / (1 + exp(-1 / (1 + exp(-a)))), lambda x: x.sigmoid().sigmoid()),
+    "product of sigmoids": Function(
+        define("Y", 1 / ((1 + exp(-a)) * (1 + exp(-y[i]))), i), y, lambda x, y: x.sigmoid() * y.sigmoid()
+    ),
     "SiLU": entrywise(a / (1 + exp(-a)), F.silu),
     "softplus": entrywise(log(1 + exp(a)), softplus),
     "log sigmoid": entrywise(log(1 / (1 + exp(-a))), F.logsigmoid),
@@ -95,6 +99,9 @@ FUNCTIONS = {
     ),
     "log-softmax": Function(define("R", Z[i, k] - log(Sum(exp(Z[i, s]), s)), i, k), Z, lambda Z: Z.log_softmax(1)),
     "logarithm of a softmax": Function(define("R", log(softmax[i, k]), i, k), Z, lambda Z: Z.log_softmax(1)),
+    "logarithm of a product": number(
+        Sum(log(tau * softmax[i, k]), i, k), Z, lambda Z, tau: (Z.log_softmax(1) + tau.log()).sum()
+    ),
     "logarithm of a sum": Function(define("y", log(Sum(exp(Z[i, k]), k)), i), Z, lambda Z: Z.logsumexp(1)),
     "logarithm of all": number(log(Sum(exp(Z[i, k]), i, k)), Z, lambda Z: Z.logsumexp((0, 1))),
     "logarithm of a mean": number(log(mean(exp(x[i]), i)), x, lambda x: x.logsumexp(0) - math.log(len(x))),
@@ -106,6 +113,16 @@ FUNCTIONS = {
     "binary cross-entropy": number(-Sum(y[i] * log(sigmoid[i]) + (1 - y[i]) * log(1 - sigmoid[i]), i) / n, x, binary),
     "entropy": number(
         -Sum(softmax[i, k] * log(softmax[i, k]), i, k), Z, lambda Z: -(Z.softmax(1) * Z.log_softmax(1)).sum()
+    ),
+    "difference times its logarithm": number(
+        Sum((softmax[i, k] - T[i, k]) * log(softmax[i, k]), i, k),
+        Z,
+        lambda Z, T: ((Z.softmax(1) - T) * Z.log_softmax(1)).sum(),
+    ),
+    "orders": number(
+        Sum(log(Sum(exp(x[other]) * Iverson(other >= i), other)) - a, i),
+        x,
+        lambda x: (x.flip(0).logcumsumexp(0).flip(0) - x).sum(),
     ),
     "causal attention": Function(define("Y", Sum(kept * y[other], other) / Sum(kept_other, third), i), y, causal),
 }
@@ -164,14 +181,29 @@ def test_jacobians_and_second_derivatives_are_finite_where_exponentials_overflow
     torch.testing.assert_close(first(**{key: numbers[key] for key in first.arrays}), torch.stack(rows))
 
 
-def test_what_a_named_softmax_is_looked_up_at_cancels_with_what_it_is_divided_by() -> None:
-    product, again = Sum(Z[i, k] * V[k, s], k), Sum(Z[i, k] * V[k, other_s], k)
-    P = define("P", exp(product) / Sum(exp(again), other_s), i, s)
-    at, by = torch.full((4, 3), 1000.0).double().requires_grad_(), torch.eye(3).double() - 1
+product, again = Sum(Z[i, k] * V[k, s], k), Sum(Z[i, other_k] * V[other_k, other_s], other_k)
+scores = define("H", product, i, s)
+OF_PRODUCTS = {
+    "written out": define("P", exp(product) / Sum(exp(again), other_s), i, s),
+    "named": define("P", exp(scores[i, s]) / Sum(exp(scores[i, other_s]), other_s), i, s),
+}
+
+
+@pytest.mark.parametrize("wrt", [Z, V])
+@pytest.mark.parametrize("name", OF_PRODUCTS)
+def test_what_a_named_softmax_is_taken_of_cancels_with_what_it_is_divided_by(name: str, wrt: Any) -> None:
+    P = OF_PRODUCTS[name]
+    at = {"Z": torch.full((4, 3), 1000.0).double().requires_grad_(), "V": torch.eye(3).double().requires_grad_()}
     targets = torch.tensor([0, 1, 2, 0])
-    (expected,) = torch.autograd.grad(F.cross_entropy(at @ by, targets), at)
-    gradient = vjp(define("L", -mean(log(P[i, t[i]]), i)), Z).compile()
-    torch.testing.assert_close(gradient(Z=at.detach(), V=by, t=targets), expected)
+    losses = {
+        "of one": (-mean(log(P[i, t[i]]), i), F.cross_entropy(at["Z"] @ at["V"], targets)),
+        "of all": (-mean(y[i] * log(P[i, s]), i, s), -((at["Z"] @ at["V"]).log_softmax(1) * targets[:, None]).mean()),
+    }
+    for value, loss in losses.values():
+        (expected,) = torch.autograd.grad(loss, at[wrt.name], retain_graph=True)
+        gradient = vjp(define("L", value), wrt).compile()
+        available = {key: value.detach() for key, value in at.items()} | {"t": targets, "y": targets.double()}
+        torch.testing.assert_close(gradient(**{key: available[key] for key in gradient.arrays}), expected)
 
 
 def test_patterns_become_torchs_functions() -> None:

@@ -46,4 +46,7 @@ def test_what_a_reader_runs_needs_no_hidden_cell(post: Path) -> None:
             hidden |= bound
         else:
             shown |= bound
-            assert not used & (hidden - shown), code
+            lacks = ", ".join(sorted(used & (hidden - shown)))
+            assert not lacks, (
+                f"only a hidden cell has {lacks}: import or make it in this cell, or one before it\n{code}"
+            )

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from handgrad import CheckError, Layer, Linear, MSELoss, ReLU, check_layer
 from handgrad.symbolic import Sum, define, vjp
-from handgrad.testing import _Check, _Numbers
+from handgrad.testing import DTYPES as CHECKED
+from handgrad.testing import VARIANTS, _Check, _Numbers
 
 MISTAKES = [
     pytest.param(case, mistake, id=f"{case.name}: {mistake.layer.__name__}")
@@ -82,6 +83,38 @@ def test_checker_rejects_what_can_be_wrong_in_any_layer(name: str, mistake: str)
         CASES[name].check(changed(CASES[name].layer, method, given, result))
 
 
+# How the input of each variant is told from those of the others.
+ONLY: dict[str, Callable[[Tensor], bool]] = {
+    "the shape given": lambda input: input.shape == (4, 3) and input.is_contiguous(),
+    "a batch of 1": lambda input: len(input) == 1,
+    "an empty batch": lambda input: len(input) == 0,
+    "an extra leading dimension": lambda input: input.ndim == 3,
+    "tensors not contiguous": lambda input: not input.is_contiguous(),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_wrong_in_one_variant_alone_is_told_there(variant: str) -> None:
+    assert variant in ONLY, f"add {variant!r} to ONLY, and how its input is told from those of the other variants"
+
+    class Wrong(ReLU):
+        def forward(self, input: Tensor) -> Tensor:
+            self.wrong = ONLY[variant](input)
+            return super().forward(input)
+
+        def backward(self, grad_output: Tensor) -> Tensor:
+            return super().backward(grad_output)[None] if self.wrong else super().backward(grad_output)
+
+    with pytest.raises(CheckError, match=f"gradient of input(.|\n)* at: {variant}, "):
+        check_layer(Wrong(), functional.relu, (4, 3))
+
+
+def test_the_docstring_tells_of_every_variant() -> None:
+    told = " ".join((check_layer.__doc__ or "").split())
+    missing = [variant for variant in VARIANTS if variant not in told]
+    assert not missing, f"src/handgrad/testing.py: tell in the docstring of check_layer of {', '.join(missing)}"
+
+
 def test_a_difference_is_shown_with_both_values_and_both_shapes() -> None:
     with pytest.raises(CheckError) as raised:
         check_layer(Factor2Forgotten(), functional.mse_loss, (2, 1), (2, 1))
@@ -139,7 +172,7 @@ def test_the_checked_layer_is_left_as_it_was() -> None:
     assert not layer.weight.requires_grad
 
 
-def test_a_right_layer_that_rounds_passes_when_told_so() -> None:
+def test_a_right_layer_that_rounds_is_told_to_say_so_and_then_passes() -> None:
     class Tenth(Layer):
         def forward(self, input: Tensor) -> Tensor:
             return input * 0.1
@@ -147,8 +180,11 @@ def test_a_right_layer_that_rounds_passes_when_told_so() -> None:
         def backward(self, grad_output: Tensor) -> Tensor:
             return grad_output / 10
 
-    with pytest.raises(CheckError, match="gradient of input"):
+    rounded = "gradient of input(.|\n)* by rounding alone: a layer that may round is checked with exact=False$"
+    with pytest.raises(CheckError, match=rounded):
         check_layer(Tenth(), lambda input: input * 0.1, (4, 3))
+    with pytest.raises(CheckError, match=r"output(.|\n)* entries differ: \S+ is not \S+ at \[0, 0\]$"):
+        check_layer(Tenth(), lambda input: input * 0.10001, (4, 3))
     check_layer(Tenth(), lambda input: input * 0.1, (4, 3), exact=False)
 
 
@@ -203,7 +239,7 @@ def test_receipts_add_up() -> None:
     two = one + one
     assert two.cases == 2 * one.cases
     assert [line.error for line in two.lines] == [line.error for line in one.lines]
-    assert "| output | integers | 30 | 0 | 0 |" in two._repr_markdown_()
+    assert f"| output | integers | {2 * len(CHECKED) * len(VARIANTS)} | 0 | 0 |" in two._repr_markdown_()
 
 
 def test_a_receipt_names_the_functions_that_were_compared_with() -> None:

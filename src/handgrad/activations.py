@@ -1,5 +1,6 @@
 """Activations: functions of each entry on its own. Derived in posts/relu and posts/chain-rule."""
 
+import torch
 from torch import Tensor
 
 from handgrad.layer import Layer, require_same_shape
@@ -9,8 +10,7 @@ class ReLU(Layer):
     """Rectifier Y = max(X, 0), entrywise.   dL/dX = G where X > 0, else 0.
 
     G = dL/dY. X has any shape. At X = 0, where there is no derivative, the
-    gradient is 0, as that of `torch.relu`. An infinite G stays visible: it
-    is multiplied by 0 where X < 0, which gives nan.
+    gradient is 0, as that of `torch.relu`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -25,9 +25,7 @@ class ReLU(Layer):
         """(*) -> (*)."""
         (output,) = self.saved_tensors
         require_same_shape(grad_output=grad_output.shape, output=output.shape)
-        # The slope is the sign of the output, 1 or 0. `torch.where` is many
-        # times slower, as it decides for each entry, and needs a mask.
-        return output.sign().mul_(grad_output)
+        return torch.where(output > 0, grad_output, 0)
 
 
 class Exp(Layer):

@@ -10,14 +10,22 @@ from torch import Tensor
 
 from handgrad.symbolic.calculus import Definition, array
 from handgrad.symbolic.derivation import jacobian, vjp, whole_numbers_of
+from handgrad.symbolic.reverse import Program
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
 from handgrad.testing import TOLERANCE, CheckError, Line, Receipt, added_up, name_of, show
 
 
 def check_definition(
-    definition: Definition, reference: Callable[..., Tensor], arrays: str, /, positive: bool = False, **given: Any
+    definition: Definition | Program,
+    reference: Callable[..., Tensor],
+    arrays: str,
+    /,
+    positive: bool = False,
+    **given: Any,
 ) -> Receipt:
     """Compare a definition, and its derivatives, with `reference`: a torch function that was not made from it.
+
+    Of a program, the output and the gradients are compared, each with the steps that it is made of.
 
     `arrays` names the arrays and numbers that it is made of, in the order of the reference's arguments ("X W b"). At
     three choices of sizes, on random numbers in float64, compared are: the values; the derivative of L with respect to
@@ -27,11 +35,12 @@ def check_definition(
     difference. A derivation tells what its definition was compared with, and the site is not built if it was not.
     """
     check = _Check(definition, reference, arrays.split(), positive, given)
+    output = check.definition
     for smallest in (2, 3, 4):
         check.at(smallest)
     check.jacobians()
-    definition.base_name.compared_with = check.referee
-    return Receipt(f"definition of {definition.name}", check.referee, added_up(check.lines))
+    output.base_name.compared_with = check.referee
+    return Receipt(f"definition of {output.name}", check.referee, added_up(check.lines))
 
 
 class _Check:
@@ -39,19 +48,21 @@ class _Check:
 
     def __init__(
         self,
-        definition: Definition,
+        definition: Definition | Program,
         reference: Callable[..., Tensor],
         arrays: Sequence[str],
         positive: bool,
         given: Mapping[str, Any],
     ) -> None:
-        self.definition, self.arrays, self.positive, self.given = definition, arrays, positive, given
+        self.program = definition if isinstance(definition, Program) else None
+        self.definition = definition.output if isinstance(definition, Program) else definition
+        self.arrays, self.positive, self.given = arrays, positive, given
         self.function, self.referee = reference, name_of(reference)
-        self.parts, self.generator = made_of(definition), torch.Generator().manual_seed(0)
+        self.parts, self.generator = made_of(self.definition), torch.Generator().manual_seed(0)
         if sorted(arrays) != sorted(self.parts):
             raise ValueError(
-                f"{definition.name} is made of {', '.join(self.parts)}: name these, in the order of the arguments of "
-                f"{self.referee}, and not {' '.join(arrays)!r}"
+                f"{self.definition.name} is made of {', '.join(self.parts)}: name these, in the order of the arguments "
+                f"of {self.referee}, and not {' '.join(arrays)!r}"
             )
         self.lines: list[Line] = []
 
@@ -63,10 +74,12 @@ class _Check:
         self.compare("values", "", compile_torch(self.definition), expected.detach())
         indices = self.definition.indices
         upstream = torch.randn(expected.shape, generator=self.generator, dtype=torch.float64)
-        self.values["grad_"] = upstream = upstream if indices else torch.ones_like(upstream)
+        given = self.program.grad_output if self.program else array("grad_", *indices) if indices else None
+        upstream = torch.ones_like(upstream) if given is None else upstream
+        self.values |= {} if given is None else {given.name: upstream}
         grads = torch.autograd.grad(expected, leaves, upstream, materialize_grads=True)
         for name, grad in zip(self.real, grads, strict=True):
-            derived = vjp(self.definition, self.parts[name], array("grad_", *indices) if indices else None)
+            derived = self.program[name] if self.program else vjp(self.definition, self.parts[name], given)
             self.compare("derivatives", f"/∂{name}", derived.compile(), grad)
 
     def jacobians(self) -> None:

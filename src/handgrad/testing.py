@@ -89,7 +89,7 @@ def check_layer(
     `shapes` has one shape for each input, the first dimension being the batch. The layer itself is left as it is:
     copies are run, on random parameters, inputs and grad_output, for
 
-    - the given batch, a batch of 1, an empty batch, an extra leading dimension, and tensors that are not contiguous,
+    - the shape given, a batch of 1, an empty batch, an extra leading dimension, and tensors not contiguous,
     - in each of `dtypes` (float64, float32, bfloat16; float16 too, if you name it) on small integers, where results
       must be equal, and in float64 on normally distributed numbers. Divisions by what is no power of 2, and functions
       such as exp, round: with `exact=False` integers too are compared up to the rounding of their dtype.
@@ -99,8 +99,8 @@ def check_layer(
     `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
     multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; their
     product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward mode, which never goes backwards; and
-    `torch.autograd.gradcheck`. Where `backward` takes `needs_input_grad`, False must return None and leave the
-    gradients of the parameters as they are. Raises CheckError at the first difference.
+    `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as they are. Where `backward` takes
+    `needs_input_grad`, False must return None and change no other gradient. Raises CheckError at the first difference.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
@@ -172,7 +172,7 @@ class _Check:
         ]
 
     def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Compare output, gradients and formulas, each on fresh tensors, and see that no argument is changed."""
+        """Compare output, gradients and formulas, each on fresh tensors, and see that none of these is changed."""
         inputs, parameters = self.draw(numbers, shapes)
         leaves = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
         with self.running("the reference", numbers, inputs):
@@ -184,6 +184,7 @@ class _Check:
 
         layer = self.copy(parameters)
         arguments = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
+        arguments |= dict(zip(self.names[1:], parameters, strict=True))
         copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
@@ -332,7 +333,10 @@ class _Check:
         if not close.all():
             place = tuple(int(i) for i in (~close).nonzero()[0])
             first = f"{actual[place].item()} is not {expected[place].item()}" + (f" at {list(place)}" if place else "")
-            raise CheckError(f"{where}{both}\n  {int((~close).sum())} of {close.numel()} entries differ: {first}")
+            message = f"{where}{both}\n  {int((~close).sum())} of {close.numel()} entries differ: {first}"
+            if torch.allclose(actual, expected, *(TOLERANCE.get(numbers.dtype, 0),) * 2, equal_nan=True):
+                message += ", by rounding alone: a layer that may round is checked with exact=False"
+            raise CheckError(message)
         difference = (actual - expected).abs().nan_to_num(0).max().item() if actual.numel() else 0.0
         subject = "output" if what == "output" else "formula" if by == "formula" else "gradients"
         dtype = str(numbers.dtype).removeprefix("torch.")

@@ -257,7 +257,7 @@ local function Cite(cite)
     id, mark = id or citation.id, mark or ""
     citation.id = id
     citations:insert(citation)
-    local name = NAMES[kind(id)]
+    local name, small = NAMES[kind(id)], id:sub(1, 1):lower() .. id:sub(2)
     if name and number[id] then
       if #citation.prefix + #citation.suffix > 0 then
         problem(mark, "write the words beside '@" .. id .. "' outside the brackets")
@@ -267,6 +267,9 @@ local function Cite(cite)
     elseif name then
       result:insert(pandoc.Str(id))
       if not dry then problem(mark, "'@" .. id .. "' refers to nothing: this page has no such " .. name:lower()) end
+    elseif NAMES[kind(small)] then
+      result:insert(pandoc.Str(id))
+      problem(mark, "a reference starts with a small letter: write '@" .. small .. "' for '@" .. id .. "'")
     elseif references then
       problem(mark, "'@" .. id .. "' is cited, and needs brackets of its own, without references")
     end

@@ -38,7 +38,8 @@ function theme() {
   button.hidden = false;
 }
 
-// A listing shows all of its items, or those of one category, which the address names.
+// A listing shows all of its items, or those of one category, which the address names. The bar of categories stands above
+// one that can be filtered, and where it leads back to all.
 function categories() {
   const items = [...document.querySelectorAll("[data-categories]")];
   if (!items.length) return;
@@ -53,6 +54,7 @@ function categories() {
     const wanted = decode(location.hash).match(/^#category=(.*)$/)?.[1] ?? "";
     for (const item of items) item.hidden = wanted && !of(item).includes(wanted);
     for (const each of links) each.ariaCurrent = each.name === wanted ? "true" : null;
+    bar.hidden = !wanted && !("filter" in listing.dataset);
     if (wanted) listing.scrollIntoView();
   };
   addEventListener("hashchange", filter);

@@ -130,10 +130,12 @@ def _listing(project: Project, articles: dict[str, Article], page: Page) -> str:
     """Return the list of other pages that a page shows, or nothing."""
     if page.path not in project.listings:
         return ""
-    fields = {name.replace("-", "_") for name in page.meta.get("listing").get("fields", FIELDS)} | {"link", "tags"}
+    wanted = page.meta.get("listing")
+    fields = {name.replace("-", "_") for name in wanted.get("fields", FIELDS)} | {"link", "tags"}
     shown = [_shown(project, articles, each, page) for each in project.listings[page.path]]
     items = [{key: value for key, value in each.items() if key in fields} for each in shown]
-    return TEMPLATES.get_template("listing.html").render(id=_listing_id(page), items=items)
+    template = TEMPLATES.get_template("listing.html")
+    return template.render(id=_listing_id(page), filter=wanted.get("categories"), items=items)
 
 
 def _neighbours(project: Project, articles: dict[str, Article], page: Page) -> list[Link]:

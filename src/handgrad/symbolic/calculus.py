@@ -214,6 +214,7 @@ def in_order(definition: Definition) -> list[Definition]:
     return [*steps]
 
 
+@cache
 def _names_in(value: Expr) -> list[Name]:
     return sorted(value.atoms(Name), key=lambda name: name.dummy_index)
 
@@ -248,11 +249,11 @@ def unfolded(value: Expr) -> Expr | None:
     if not (definition := definition_of(value)):
         return None
     if not isinstance(value, Indexed):
-        return _freshened(definition.value)
+        return freshened(definition.value)
     places = zip(value.indices, value.shape, strict=True)
     computed = [(index, axis) for index, axis in places if not isinstance(index, (Idx, Indexed))]
     inside = [condition for index, axis in computed for condition in (index >= 0, index < axis)]
-    renamed = rename(_freshened(definition.value), dict(zip(definition.indices, value.indices, strict=True)))
+    renamed = rename(freshened(definition.value), dict(zip(definition.indices, value.indices, strict=True)))
     return renamed * Iverson(sympy.And(*inside)) if inside else renamed
 
 
@@ -292,7 +293,7 @@ def _require_distinct_names(name: str, value: Expr, indices: tuple[Idx, ...]) ->
     things = frozenset[Any]().union(*map(named_in, values))
     numbers = {thing.name for thing in things if isinstance(thing, Symbol) and not thing.is_integer}
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
-    letters = {index.label.name for index in {*indices}.union(*(value.atoms(Idx) for value in values))}
+    letters = {index.label.name for index in {*indices}.union(*map(_letters_in, values))}
     names = [name, *(thing.name for thing in things), *(letters & (numbers if indices else numbers | {name}))]
     if twice := [called for called in names if names.count(called) > 1]:
         kinds = "definitions, arrays, numbers, sizes or indices"
@@ -308,6 +309,12 @@ def named_in(value: Any) -> frozenset[Any]:
         return named_in(value.upper)
     own, parts = ({value.base}, (*value.indices, *value.shape)) if isinstance(value, Indexed) else (set(), value.args)
     return frozenset(own).union(*map(named_in, parts))
+
+
+@cache
+def _letters_in(value: Expr) -> set[Idx]:
+    indices: set[Idx] = value.atoms(Idx)
+    return indices
 
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:
@@ -400,7 +407,7 @@ def canonical(value: Expr, depth: int = 0) -> Expr:
     sum stands inside of a function in another sum, and some of very many terms or orders of letters.
     """
     parts = []
-    value = value.replace(_is_power_of_sum, lambda power: Mul(*(_freshened(power.base) for _ in range(power.exp))))
+    value = value.replace(_is_power_of_sum, lambda power: Mul(*(freshened(power.base) for _ in range(power.exp))))
     for factors, dummies in _selected(value):
         for summand in Add.make_args(_expanded(Mul(*(_canonical_inside(factor, depth) for factor in factors)))):
             alike = _alike(summand, [dummy for dummy in dummies if dummy in free_indices(summand)])
@@ -503,13 +510,14 @@ def _canonical_index(depth: int, place: int, extent: Expr) -> Idx:
     return Idx(Dummy(f"_{depth}{place}", integer=True), extent)
 
 
-def _freshened(value: Expr) -> Expr:
+def freshened(value: Expr) -> Expr:
+    """Return `value` with letters of its own for what it sums over."""
     if isinstance(value, Sum):
         fresh = {index: _fresh(index) for index, *_ in value.limits}
-        return Sum(_freshened(rename(value.function, fresh)), *fresh.values())
+        return Sum(freshened(rename(value.function, fresh)), *fresh.values())
     if isinstance(value, Indexed) or not value.has(Sum):
         return value
-    return value.func(*map(_freshened, value.args))
+    return value.func(*map(freshened, value.args))
 
 
 def _fresh(index: Idx) -> Idx:

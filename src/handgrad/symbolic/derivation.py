@@ -105,9 +105,7 @@ class Derivation:
         if self.where:
             shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
         body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        reference = html.escape(self.output.base_name.compared_with)
-        opening = f'<div class="derivation" data-name="{self.plain_name}" data-compared="{reference}">'
-        return Markdown(f"{opening}\n\n{body}\n\n</div>")
+        return Markdown(framed(self.plain_name, self.output, body))
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
@@ -141,6 +139,12 @@ class Derivation:
 
     def _repr_markdown_(self) -> str:
         return self.show().text
+
+
+def framed(name: str, output: Definition, body: str) -> str:
+    """Return Markdown of what is derived from a definition, marked with what that was compared with."""
+    reference = html.escape(output.base_name.compared_with)
+    return f'<div class="derivation" data-name="{name}" data-compared="{reference}">\n\n{body}\n\n</div>'
 
 
 def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:

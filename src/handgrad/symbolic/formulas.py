@@ -113,6 +113,9 @@ class Iverson(sympy.Function):  # type: ignore[misc]
     def _eval_derivative(self, _: Any) -> Expr:
         return sympy.S.Zero
 
+    def _eval_power(self, exponent: Expr) -> Expr | None:
+        return self if exponent.is_positive else None
+
     def _eval_rewrite_as_Piecewise(self, condition: Any, **_: Any) -> Expr:
         return Piecewise((1, condition), (0, True))
 

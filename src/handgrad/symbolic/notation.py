@@ -24,7 +24,9 @@ class Markdown:
 
 def latex(value: Expr) -> str:
     """Return `value` in LaTeX."""
-    return apart(str(_Printer().doprint(_with_letters(value))))
+    printer = _Printer()
+    printer.has_e = any(symbol.name == "e" for symbol in value.atoms(Symbol))
+    return apart(str(printer.doprint(_with_letters(value))))
 
 
 def display(formula: str, label: str | None = None) -> str:
@@ -116,6 +118,13 @@ def subscript(indices: tuple[Expr, ...]) -> str:
 class _Printer(LatexPrinter):  # type: ignore[misc]
     between = " "
     fractions = True
+    has_e = False
+
+    def _print_ExpBase(self, value: Expr, exp: str | None = None) -> str:
+        # Beside a size that is called e, the exponential is no power of it.
+        if not self.has_e:
+            return str(super()._print_ExpBase(value, exp))
+        return f"\\exp{f'^{{{exp}}}' if exp else ''}\\left({self._print(value.args[0])}\\right)"
 
     def _print_Symbol(self, value: Symbol) -> str:
         return named(value.name)

@@ -288,12 +288,10 @@ def _complement(value: Expr) -> Expr | None:
 
 
 def _ratio(value: Expr, other: Expr) -> Expr:
-    """Return the number that one formula is of another; 0 if it is none."""
-    if value == 0:
-        return value
+    """Return how many times another formula is in a sum; 0 if it is not, or not in whole."""
     terms, others = (sympy.expand(part).as_coefficients_dict() for part in (value, other))
     ratios = {terms[term] / number for term, number in others.items()}
-    ratio = ratios.pop() if {*terms} == {*others} and len(ratios) == 1 else sympy.S.Zero
+    ratio = ratios.pop() if len(ratios) == 1 else sympy.S.Zero
     return sympy.Integer(ratio) if ratio == int(ratio) else ratio
 
 
@@ -349,6 +347,11 @@ def _divisors(factors: Sequence[Expr]) -> list[Expr]:
     return [base for base, power in map(_power, factors) if power.is_negative and _has_logarithm(base)]
 
 
+def _is_divided(product: Expr) -> bool:
+    """Say whether a product is divided by exponentials, or by sums of them, and not by numbers alone."""
+    return not all(map(_is_positive, _divisors(Mul.make_args(product))))
+
+
 def _is_to_be_multiplied_in(bracket: Expr) -> bool:
     """Say whether what terms are divided by may cancel with factors before the bracket, or some overflow alone.
 
@@ -373,7 +376,7 @@ class _Rewriter:
             return value
         if isinstance(value, Sum):
             return Sum(self.value(value.function), *(index for index, *_ in value.limits))
-        if isinstance(value, log) and _has_logarithm(value.args[0]):
+        if isinstance(value, log):
             return self.logarithm(value.args[0])
         if (other := _complement(value)) is not None:
             value = other
@@ -382,7 +385,12 @@ class _Rewriter:
         return value.func(*map(self.value, value.args))
 
     def logarithm(self, value: Expr) -> Expr:
-        """Return the logarithm of a product of exponentials and powers of their sums."""
+        """Return a logarithm: that of exponentials and powers of their sums, and that of the other factors."""
+        known, others = sympy.sift(Mul.make_args(value), _has_logarithm, binary=True)
+        if all(map(_is_positive, known)):
+            return log(self.value(value))
+        if others:
+            return self.logarithm(Mul(*known)) + log(self.value(Mul(*others)))
         product = _Factors()
         product.add(value, sympy.S.One, unfold=True)
         logs, exponent = [log(factor) for factor in product.factors], Add(*product.exponents.values())
@@ -401,17 +409,28 @@ class _Rewriter:
         """Return a product in which sums of exponentials that it is divided by, if there are, are relative."""
         pairs = [_power(factor) for factor in factors]
         divisors = _divisors(factors)
+        if (value := self._spread(factors, divisors)) is not None:
+            return value
         if not divisors:
             return Mul(*(self._factor(base, power) for base, power in pairs))
-        for place, (base, power) in enumerate(pairs):
-            if isinstance(base, Add) and power == 1 and _is_to_be_multiplied_in(base):
-                others = [*factors[:place], *factors[place + 1 :]]
-                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in base.args))
         product = _Factors()
         unfold = any(exponentials(base) is None for base in divisors)
         for base, power in pairs:
             product.add(base, power, unfold)
         return self.relative(product)
+
+    def _spread(self, factors: Sequence[Expr], divisors: list[Expr]) -> Expr | None:
+        """Return a product with what may cancel multiplied into a bracket, or exponentials into a sum; None if none."""
+        for place, factor in enumerate(factors):
+            others = [*factors[:place], *factors[place + 1 :]]
+            moved, kept = sympy.sift(others, lambda other: exponentials(other) is not None, binary=True)
+            inside = moved and any(map(_is_divided, Add.make_args(factor)))
+            if isinstance(factor, Add) and (divisors or inside) and _is_to_be_multiplied_in(factor):
+                return Add(*(self.product([*others, *Mul.make_args(term)]) for term in factor.args))
+            if isinstance(factor, Sum) and moved and not divisors and _is_divided(factor.function):
+                summed = (index for index, *_ in factor.limits)
+                return self.product([*kept, Sum(Mul(factor.function, *moved), *summed)])
+        return None
 
     def _factor(self, base: Expr, power: Expr) -> Expr:
         # A power of a product, or of a power, is no product of powers: that is told from these here.
@@ -469,6 +488,8 @@ def _less(factors: Sequence[Expr], times: Expr, largest: Expr, like: Sequence[Ex
 
     First come the factors with exponents like those that m is the largest of.
     """
+    if exp(times * largest) in factors:
+        return [factor for factor in factors if factor != exp(times * largest)]
     result, places = [*factors], list[int]()
     for known in (like, None):
         for place, factor in enumerate(factors):
@@ -518,9 +539,12 @@ def _taken(factors: list[Expr], argument: Expr, power: Expr) -> tuple[Expr, Expr
         return None
     places = [place for place, factor in enumerate(factors) if isinstance(factor, exp)]
     for place in places:
-        if powers := _powers(factors[place].args[0], argument, power):
-            return *powers, factors[:place] + factors[place + 1 :]
-    powers = None if places else _powers(sympy.S.Zero, argument, power)
+        exponent = factors[place].args[0]
+        if (powers := _powers(exponent, argument, power)) and powers[0] != 0:
+            left = exp(exponent - powers[0] * argument)
+            return *powers, [*factors[:place], left, *factors[place + 1 :]]
+    is_like = any(_degree(factors[place], [argument]) > 0 for place in places)
+    powers = None if is_like else _powers(sympy.S.Zero, argument, power)
     return (*powers, factors) if powers else None
 
 

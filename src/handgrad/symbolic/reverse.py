@@ -1,0 +1,237 @@
+"""Backpropagation over definitions: one short derivation for each named step, from the last to the first.
+
+What a step was computed from, and what it is, stay names: no definition is put in another's place, so the work, and the
+length of what comes out, grow with the number of steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from sympy import Add, Expr, IndexedBase, Symbol
+
+from handgrad.symbolic.calculus import (
+    Definition,
+    array,
+    define,
+    freshened,
+    in_order,
+    label_of,
+    named_in,
+    parts_of,
+    require_part,
+    size,
+)
+from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
+from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.matrix import matrix_form
+from handgrad.symbolic.notation import Markdown, derivative, latex
+from handgrad.symbolic.reuse import Known, in_names
+from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """dL/d(wrt) of one step of the program of `output`, from those of the steps that use it."""
+
+    output: Definition
+    derivation: Derivation
+    """How it is derived: the steps that it is made of, and their gradients, are given arrays in it."""
+    result: Definition
+    """The gradient, made of the program's own steps and gradients."""
+
+    @property
+    def formula(self) -> Markdown:
+        """The result as a product of matrices where it has such a form, else entry by entry, to stand in a sentence."""
+        return Markdown(f"${matrix_form(self.result) or latex(self.result.value)}$")
+
+    def compile(self) -> TorchFunction:
+        """Return the result as a torch function of the arrays that the program starts from, by name."""
+        return compile_torch(self.result)
+
+    def show(self, label: str | None = None, skip: int = 0) -> Markdown:
+        """Return the steps, as `Derivation.show` does."""
+        self.derivation.output.base_name.compared_with = self.output.base_name.compared_with
+        return self.derivation.show(label, skip)
+
+    def _repr_markdown_(self) -> str:
+        return self.show().text
+
+
+@dataclass(frozen=True)
+class Program:
+    """The backward pass of `output`: by name, the gradient with respect to each step, the last step first."""
+
+    output: Definition
+    gradients: dict[str, Gradient]
+    grad_output: Any
+    """The array of the gradient with respect to the output; None if that is the loss."""
+
+    def __getitem__(self, wrt: Any) -> Gradient:
+        """Return the gradient with respect to a step or an array, given as itself or by its name; KeyError if none."""
+        name = wrt if isinstance(wrt, str) else wrt.name
+        if name not in self.gradients:
+            raise KeyError(f"no gradient with respect to {name}: there are those of {', '.join(self.gradients)}")
+        return self.gradients[name]
+
+    def _repr_markdown_(self) -> str:
+        """Return the steps, and their gradients, as two tables."""
+        back = [gradient.result for gradient in self.gradients.values()]
+        tables = f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
+        return framed(f"the backward pass of {self.output.name}", self.output, tables)
+
+
+def _table(title: str, steps: Sequence[Definition]) -> str:
+    """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
+    lines = []
+    for step in steps:
+        matrix = matrix_form(step)
+        left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+        lines.append(f"| ${left}$ | $= {right}$ |")
+    return "\n".join([f"| {title} | |", "|---:|:---|", *lines])
+
+
+def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
+    """Derive dL/dA for each array or number A in `wrt`, and for each step between A and the output.
+
+    Without `wrt` all real arrays and numbers are meant that the output starts from. L is any number that depends on
+    them through `output` alone and is differentiable at it; its gradient there is `grad_output`, an array of the
+    output's shape, or a number; one called G if none is given, but if the output is a number, L is then the output
+    itself. ValueError if something in `wrt` is whole, or no part of the output, or has the name of the loss.
+    """
+    steps, sources = in_order(output), _sources(output, wrt)
+    taken = {part.name for part in parts_of(output)} | {step.name for step in steps}
+    upstream = _upstream(output, grad_output, taken)
+    reverse = _Reverse(steps, "L" if upstream is not None else output.name, {output.base: upstream})
+    gradients = {}
+    for part in reversed(_between(steps, sources)):
+        name = f"d{part.name}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        gradients[part.name] = reverse.gradient(part, name)
+    return Program(output, gradients, upstream)
+
+
+def _sources(output: Definition, wrt: Sequence[Any]) -> list[Any]:
+    bases = [part.base if isinstance(part, Definition) else part for part in wrt]
+    for base in bases:
+        require_part(output, base)
+        if base.is_integer:
+            raise ValueError(f"{base.name} holds whole numbers: there is no derivative with respect to it")
+    return bases or [part for part in made_of(output).values() if not part.is_integer]
+
+
+def _between(steps: Sequence[Definition], sources: Sequence[Any]) -> list[Any]:
+    """Return the sources, and the steps but the last that depend on one of them, each after those it uses."""
+    defined = {step.base for step in steps}
+    found = dict.fromkeys(source for source in sources if source not in defined)
+    for step in steps[:-1]:
+        if step.base in sources or not named_in(step.value).isdisjoint(found):
+            found[step.base] = None
+    return [*found]
+
+
+def _upstream(output: Definition, grad_output: Any, taken: set[str]) -> Any:
+    """Return the gradient that comes in; None if the output is the loss."""
+    if grad_output is None and not output.indices:
+        return None
+    if "L" in taken:
+        raise ValueError(f"{output.name} is made of an L, and the loss is called so: rename the first")
+    shape = tuple(map(size, output.indices))
+    given = array("G", *shape) if grad_output is None else grad_output
+    if not isinstance(given, (IndexedBase, Symbol)) or tuple(getattr(given, "shape", ())) != shape:
+        raise TypeError(f"the grad_output of {output.name} is an array of its shape, and {given!r} is none")
+    if given.name in taken:
+        raise ValueError(f"{output.name} is made of a {given.name} already: pass a grad_output of another name")
+    return given
+
+
+class _Use(NamedTuple):
+    """A step that uses what is differentiated by, all else in it being given; its entry; and the gradient there."""
+
+    step: Definition
+    entry: Expr
+    gradient: Expr | None
+
+    @property
+    def term(self) -> Expr:
+        """What the loss has of it: ⟨dL/dU, U⟩, or the loss itself."""
+        return self.step.value if self.gradient is None else Sum(self.gradient * self.step.value, *self.step.indices)
+
+    def link(self, wrt: str) -> str:
+        """Return the LaTeX of its term of the chain rule."""
+        if self.gradient is None:
+            return f"\\frac{{\\partial}}{{\\partial {wrt}}} \\left({latex(self.step.value)}\\right)"
+        product = f"{latex(self.gradient)} {derivative(latex(self.entry), wrt)}"
+        summed = ", ".join(map(latex, self.step.indices))
+        return f"\\sum_{{{summed}}} {product}" if summed else product
+
+
+@dataclass
+class _Reverse:
+    """Derives the gradients one after the other, the last step first."""
+
+    steps: Sequence[Definition]
+    of: str
+    upstream: dict[Any, Any]
+    """The gradient of each step that is known, as a given array; None for the loss."""
+    given: dict[Any, Any] = field(init=False)
+    """An array to stand for each step."""
+    defined: dict[Any, Any] = field(init=False)
+    """What those arrays stand for, and those of `upstream`."""
+
+    def __post_init__(self) -> None:
+        self.given = {step.base: array(step.name, *map(size, step.indices)) for step in self.steps}
+        self.defined = {plain: base for base, plain in self.given.items()}
+
+    def gradient(self, part: Any, name: str) -> Gradient:
+        """Derive the gradient with respect to a part from the steps that use it, whose gradients are known.
+
+        As far as the part is concerned, the loss is the sum of ⟨dL/dU, U⟩ over these steps U: both ends of each product
+        but what is made of the part itself stay as they are.
+        """
+        uses = [self.use(step) for step in self.steps if step.base in self.upstream and part in named_in(step.value)]
+        loss = define(self.of, _total(uses))
+        derivation = vjp(loss, self.given.get(part, part))
+        derivation = replace(derivation, steps=(*_rules(uses, derivation), *derivation.steps[1:]))
+        value, indices = derivation.result.value, derivation.result.indices
+        for use in uses:
+            value = in_names(value, Known(use.entry, use.step.value))
+        if value != derivation.result.value:
+            derivation = _with_names(derivation, define(derivation.result.name, value, *indices))
+        result = define(name, value.xreplace(self.defined), *indices)
+        self.upstream[part] = array(name, *map(size, indices))
+        self.defined[self.upstream[part]] = result.base
+        return Gradient(self.steps[-1], derivation, result)
+
+    def use(self, step: Definition) -> _Use:
+        plain, gradient = self.given[step.base], self.upstream[step.base]
+        entry = plain[step.indices] if step.indices else plain
+        if gradient is not None and step.indices:
+            gradient = gradient[step.indices]
+        return _Use(replace(step, value=step.value.xreplace(self.given)), entry, gradient)
+
+
+def _total(uses: Sequence[_Use]) -> Expr:
+    # Letters of its own for each: two steps may have one letter over two sizes.
+    return Add(*(freshened(use.term) for use in uses)) if len(uses) > 1 else uses[0].term
+
+
+def _rules(uses: Sequence[_Use], derivation: Derivation) -> list[DerivationStep]:
+    """Return the definitions of the steps, and the chain rule over them, but for the loss by itself."""
+    steps = [DerivationStep("definition", f"{latex(use.entry)} = {latex(use.step.value)}") for use in uses]
+    if [use.gradient for use in uses] != [None]:
+        links = " + ".join(use.link(latex(derivation.entry)) for use in uses)
+        steps.append(DerivationStep("chain rule", f"{derivation.name} = {links}"))
+    return steps
+
+
+def _with_names(derivation: Derivation, result: Definition) -> Derivation:
+    """Add the step that names what is known, and the matrix form of what it leads to."""
+    steps = [step for step in derivation.steps if step.rule != "matrix form"]
+    steps.append(DerivationStep("name what is known", f"{derivation.name} = {latex(result.value)}"))
+    if matrix := matrix_form(result):
+        whole = derivative(derivation.of, latex(label_of(derivation.entry)))
+        steps.append(DerivationStep("matrix form", f"{whole} = {matrix}"))
+    return replace(derivation, steps=tuple(steps))

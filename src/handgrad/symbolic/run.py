@@ -1,0 +1,47 @@
+"""One run of a function that is traced: what is called how in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from string import ascii_lowercase
+
+from sympy import Dummy, Expr, Idx
+
+from handgrad.symbolic.calculus import size
+
+# Indices have these letters, in this order, as far as nothing else is called so.
+_LETTERS = "ijk" + ascii_lowercase.replace("ijk", "").replace("e", "")
+
+
+@dataclass
+class Run:
+    """One run of a function: the names that are taken in it, and the letters of its sizes."""
+
+    taken: set[str]
+    letters: dict[Expr, str] = field(default_factory=dict)
+
+    def index(self, extent: Expr) -> Idx | None:
+        """Return a new index over a size; none over 1."""
+        if extent == 1:
+            return None
+        free = (letter for letter in _LETTERS if letter not in {*self.taken, *self.letters.values()})
+        letter = self.letters.setdefault(extent, next(free, "i"))
+        return Idx(Dummy(letter, integer=True), extent)
+
+    def name(self, wanted: str) -> str:
+        """Return a name that is not taken yet: h, h_2, h_3 for a variable that a loop binds anew."""
+        name, times = wanted, 1
+        while name in self.taken:
+            times += 1
+            name = f"{wanted}_{times}"
+        self.taken.add(name)
+        return name
+
+    def letters_for(self, indices: Sequence[Idx]) -> dict[Idx, Idx]:
+        """Return letters to print for the indices of a definition: of two over one size, the second has another."""
+        found: dict[Idx, Idx] = {}
+        for index in indices:
+            used = {*self.taken, *(other.label.name for other in found.values())}
+            spare = (letter for letter in _LETTERS if letter not in {*used, *self.letters.values()})
+            own = self.letters.get(size(index)) or next(spare)
+            found[index] = Idx(next(spare) if own in used else own, size(index))
+        return found

@@ -1,0 +1,121 @@
+"""Functions written in torch's words are traced, and their derived gradients are autograd's, at several shapes."""
+
+import inspect
+import re
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from functions import FUNCTIONS
+from torch import Tensor
+
+from handgrad import symbolic
+from handgrad.symbolic import derive
+from handgrad.symbolic.calculus import in_order
+from handgrad.symbolic.trace import trace
+
+Axes = tuple[str, ...]
+
+
+def arguments(function: Callable[..., Any], axes: Axes) -> dict[str, str]:
+    return dict(zip(inspect.signature(function).parameters, axes, strict=True))
+
+
+def given(axes: dict[str, str], sizes: dict[str, int], seed: int) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    tensors = {}
+    for name, text in axes.items():
+        shape, _, below = text.partition("->")
+        extents = [sizes[extent] for extent in shape.split()]
+        random = torch.randn(extents, dtype=torch.float64, requires_grad=True)
+        tensors[name] = torch.randint(0, sizes[below.strip()], extents) if below else random
+    return tensors
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradients_of_traced_functions_are_autograds_at_five_shapes(name: str) -> None:
+    function, axes = FUNCTIONS[name][0], arguments(*FUNCTIONS[name])
+    program = derive(function, **axes)
+    letters = sorted({letter for text in axes.values() for letter in text.replace("->", " ").split()})
+    compiled = {wrt: program[wrt].compile() for wrt, text in axes.items() if "->" not in text}
+    for seed in range(5):
+        random = Random(seed)
+        sizes = {letter: 1 if letter == "1" else random.randint(2, 5) for letter in letters}
+        tensors = given(axes, sizes, seed)
+        output = function(**tensors)
+        G = torch.randn(output.shape, dtype=torch.float64)
+        torch.autograd.backward(output, G if output.dim() else None)
+        values = {called: tensor.detach() for called, tensor in tensors.items()} | {"G": G}
+        for wrt, gradient in compiled.items():
+            numbers = {called: values[called] for called in gradient.arrays} | {s: sizes[s] for s in gradient.sizes}
+            torch.testing.assert_close(gradient(**numbers), tensors[wrt].grad, rtol=1e-9, atol=1e-11)
+
+
+def test_what_is_computed_is_defined_under_the_names_of_variables() -> None:
+    function, axes = FUNCTIONS["rnn"][0], arguments(*FUNCTIONS["rnn"])
+    names = [step.name for step in in_order(trace(function, **axes))]
+    assert names == ["Z", "H_2", "Z_2", "H_3", "Z_3", "H_4"]
+
+
+def test_attention_is_derived_as_it_is_written_by_hand() -> None:
+    text = derive(FUNCTIONS["attention"][0], Q="n d", K="m d", V="m e")._repr_markdown_()
+    for line in [
+        r"| $Z$ | $= \frac{1}{\sqrt{d}} Q K^{\mathsf{T}}$ |",
+        r"| $Y$ | $= A V$ |",
+        r"| $\mathrm{dA}$ | $= G V^{\mathsf{T}}$ |",
+        r"| $\mathrm{dZ}_{rs}$ | $= A_{rs} \left(\mathrm{dA}_{rs} - \sum_{k} A_{rk} \, \mathrm{dA}_{rk}\right)$ |",
+        r"| $\mathrm{dV}$ | $= A^{\mathsf{T}} G$ |",
+        r"| $\mathrm{dQ}$ | $= \frac{1}{\sqrt{d}} \, \mathrm{dZ} \, K$ |",
+        r"| $\mathrm{dK}$ | $= \frac{1}{\sqrt{d}} \, \mathrm{dZ}^{\mathsf{T}} \, Q$ |",
+    ]:
+        assert line in text, f"{line}\nis not in\n{text}"
+
+
+def test_the_words_are_there_without_torch_too() -> None:
+    def with_torch(X: Any, W: Any) -> Any:
+        return torch.logsumexp(torch.tanh(X @ W), -1)
+
+    def without(X: Any, W: Any) -> Any:
+        return symbolic.logsumexp(symbolic.tanh(X @ W), dim=-1)
+
+    one, other = (derive(function, X="n p", W="p q")._repr_markdown_() for function in (with_torch, without))
+    assert one == other
+
+
+def test_a_size_may_be_called_e_and_the_exponential_is_then_no_power_of_it() -> None:
+    program = derive(lambda X, W: symbolic.exp(X @ W) / X.shape[-1], X="n e", W="e q")
+    assert r"\exp\left(" in program._repr_markdown_()
+
+
+@pytest.mark.parametrize(
+    ("function", "axes", "words"),
+    [
+        (lambda X, Y: X + Y, {"X": "n d", "Y": "n m"}, "axes of sizes d and m do not fit: they may differ"),
+        (lambda X, Y: X @ Y, {"X": "n d", "Y": "m d"}, "axes of sizes d and m do not fit"),
+        (lambda X, Y: X @ Y, {"X": "n 1", "Y": "m d"}, "the inner sizes differ"),
+        (lambda X: X @ X.sum(), {"X": "n n"}, "a number has no matrix product"),
+        (lambda X: X.T, {"X": "b n d"}, "T is of a matrix, and this has 3 axes"),
+        (lambda X: X.sum(2), {"X": "n d"}, "dim=2 is no axis of an array of 2 axes"),
+        (lambda X: X[0], {"X": "n d"}, "[0] cannot be traced"),
+        (lambda X: X[:, :, :], {"X": "n d"}, "3 places in an array of 2 axes"),
+        (lambda W, t: W[t], {"W": "v d", "t": "n -> d"}, "looks nothing up on an axis of v"),
+        (lambda W, t: W[t], {"W": "v d", "t": "n"}, "an array of real numbers looks nothing up"),
+        (lambda X: X if X.sum() > 0 else -X, {"X": "n"}, "neither true nor false"),
+        (lambda X: torch.sort(X), {"X": "n"}, "sort of torch's cannot be traced"),
+        (lambda X, W: symbolic.conv1d(X, W), {"X": "n c l", "W": "o d k"}, "axes of sizes c and d do not fit"),
+        (lambda X, W: symbolic.conv1d(X, W), {"X": "n 1 l", "W": "o 1 k"}, "3 axes each, none of size 1"),
+        (lambda X: 3, {"X": "n"}, "returns 3"),
+        (lambda X: X + "one", {"X": "n"}, "is no number and no symbolic array"),
+        (lambda X: symbolic.einsum("ij", X), {"X": "n n"}, "write all letters, and the arrow"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused_by_name(function: Any, axes: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        derive(function, **axes)
+
+
+def test_an_unknown_method_is_named_with_those_there_are() -> None:
+    with pytest.raises(AttributeError, match=r"a symbolic array has no median; it has abs, .*tanh"):
+        derive(lambda X: X.median(), X="n")
