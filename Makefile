@@ -34,7 +34,7 @@ coverage: .venv/ready  ## the lines that no test runs
 	$(RUN) pytest -m "not deep" --cov
 
 bench: .venv/ready  ## time what takes time
-	.venv/bin/python tests/bench.py
+	OMP_WAIT_POLICY=passive .venv/bin/python tests/bench.py
 
 dist: .venv/ready  ## build the release in dist/, and see that what was built installs and imports
 	rm -rf dist .venv/dist

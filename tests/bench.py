@@ -1,7 +1,9 @@
-"""How long each derivation takes, for all shapes at once, and how long a website. Run: make bench."""
+"""How long each derivation takes, for all shapes at once, and how long
+a pass through the layers, and how long a website. Run: make bench."""
 
 import time
 
+import bench_layers
 import bench_render
 from test_derivations import FUNCTIONS, Function
 
@@ -22,5 +24,7 @@ if __name__ == "__main__":
     for name, duration in sorted(taken.items(), key=lambda item: -item[1]):
         print(f"{name:32} {len(FUNCTIONS[name].wrt)} gradients {duration:7.3f} s  {duration / total:4.0%}")
     print(f"{'all':32} {sum(len(f.wrt) for f in FUNCTIONS.values())} gradients {total:7.3f} s")
+    print()
+    bench_layers.main()
     print()
     bench_render.main()

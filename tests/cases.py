@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from handgrad import Exp, Layer, Linear, MSELoss, Receipt, ReLU, accumulate, check_layer
+from handgrad.layer import NOT_WANTED
 from handgrad.symbolic import Definition, Derivation, Sum, array, define, indices, mean, sizes, vjp
 from handgrad.symbolic.torch_code import TorchFunction, compile_torch
 
@@ -159,12 +160,12 @@ def wrong(name: str, message: str) -> Callable[[type[Layer]], type[Layer]]:
 class LinearParts(Linear):
     """Linear with each part of backward in a method of its own, to be got wrong one at a time."""
 
-    def backward(self, grad_output: Tensor) -> Tensor:
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
         input, weight = self.saved_tensors
         X, G = input.reshape(-1, weight.shape[0]), grad_output.reshape(-1, weight.shape[1])
         self.store(self.weight, self.weight_grad(X, G))
         self.store(self.bias, self.bias_grad(X, G))
-        return self.input_grad(grad_output, weight)
+        return self.input_grad(grad_output, weight) if needs_input_grad else NOT_WANTED
 
     def store(self, parameter: Tensor, grad: Tensor) -> None:
         accumulate(parameter, grad)
@@ -253,8 +254,8 @@ class BiasGradIsOneNumber(LinearParts):
 
 @wrong("linear", "an extra leading dimension")
 class BiasGradSummedOverOneBatchDimensionOfTwo(LinearParts):
-    def backward(self, grad_output: Tensor) -> Tensor:
-        grad_input = super().backward(grad_output)
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        grad_input = super().backward(grad_output, needs_input_grad)
         if grad_output.ndim > 2:
             accumulate(self.bias, -grad_output[0].sum(0))
         return grad_input
@@ -281,10 +282,22 @@ class BiasGradForgotten(LinearParts):
             accumulate(parameter, grad)
 
 
+@wrong("linear", r"needs_input_grad=False\) returns a gradient of the input, not None")
+class UnwantedInputGradReturned(LinearParts):
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        return super().backward(grad_output)
+
+
+@wrong("linear", r"needs_input_grad=False\) gives weight another gradient")
+class WeightGradSkippedWithThatOfTheInput(LinearParts):
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        return super().backward(grad_output) if needs_input_grad else NOT_WANTED
+
+
 @wrong("linear", "WeightMovedByBackward changes its weight in place")
 class WeightMovedByBackward(LinearParts):
-    def backward(self, grad_output: Tensor) -> Tensor:
-        grad_input = super().backward(grad_output)
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        grad_input = super().backward(grad_output, needs_input_grad)
         self.weight.mul_(0.9)
         return grad_input
 

@@ -9,6 +9,7 @@ import torch
 from cases import CASES, DTYPES, Case, Example
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 import handgrad
 from handgrad import Layer, Linear, MSELoss, ReLU, Sequential, as_function, check_layer
@@ -145,6 +146,53 @@ def test_gradients_of_two_backwards_add_up() -> None:
     assert torch.equal(grad_of(layer.weight), 2 * once)
 
 
+def flops(function: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return int(counter.get_total_flops())
+
+
+@pytest.mark.parametrize("model", [Linear(4, 2), Sequential(Linear(4, 3), ReLU(), Linear(3, 2))], ids=["one", "three"])
+def test_a_gradient_of_the_input_that_is_not_wanted_is_not_computed_and_the_others_are_the_same(model: Linear) -> None:
+    input, ones = torch.randn(5, 4), torch.ones(5, 2)
+    model(input)
+    of_all = flops(lambda: model.backward(ones))
+    wanted = [grad_of(parameter) for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = None
+    returned = []
+    of_others = flops(lambda: returned.append(model.backward(ones, needs_input_grad=False)))
+    assert returned == [None]
+    assert of_all - of_others == 2 * input.numel() * len(wanted[1])
+    for parameter, grad in zip(model.parameters(), wanted, strict=True):
+        assert torch.equal(grad_of(parameter), grad)
+
+
+def test_a_first_layer_that_does_not_know_the_keyword_keeps_its_input_gradient_to_itself() -> None:
+    class Own(Linear):
+        def backward(self, grad_output: Tensor) -> Tensor:  # type: ignore[override]
+            return super().backward(grad_output)
+
+    model = Sequential(Own(3, 2), ReLU())
+    model(torch.ones(4, 3))
+    assert model.backward(torch.ones(4, 2), needs_input_grad=False) is None
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_autograd_is_asked_whether_the_input_needs_a_gradient() -> None:
+    asked = []
+
+    class Asked(Linear):
+        def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+            asked.append(needs_input_grad)
+            return super().backward(grad_output, needs_input_grad)
+
+    function = as_function(Asked(3, 2))
+    for needed in (False, True):
+        torch.autograd.backward(function(torch.ones(4, 3, requires_grad=needed)).sum())
+    assert asked == [False, True]
+
+
 @pytest.mark.parametrize("shared", ["the layer", "its parameters"])
 def test_a_weight_used_twice_gets_the_sum_of_both_gradients(shared: str) -> None:
     first = Linear(3, 3, dtype=torch.float64)
@@ -195,6 +243,40 @@ def test_linear_converts_to_torch_and_back() -> None:
     assert torch.equal(ours.to_torch().weight, theirs.weight)
     with pytest.raises(ValueError, match="bias=False"):
         Linear.from_torch(torch.nn.Linear(3, 2, bias=False))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("features", [(3, 2), (3, 50)])
+def test_gradients_lie_in_memory_as_their_parameters_whatever_the_layout(
+    features: tuple[int, int], fused: bool
+) -> None:
+    torch.manual_seed(0)
+    converted = Linear.from_torch(torch.nn.Linear(*features))
+    turned = Linear(*features)
+    turned.weight, turned.bias = converted.weight.T.contiguous().T, converted.bias.clone()
+    twin, input = converted.to_torch(), torch.randn(5, 3)
+    for layer in (converted, turned):
+        layer(input)
+        layer.backward(torch.ones(5, features[1]))
+        assert grad_of(layer.weight).stride() == layer.weight.stride()
+        torch.optim.Adam(layer.parameters(), fused=fused).step()
+    torch.autograd.backward(twin(input).sum())
+    torch.optim.Adam(twin.parameters(), fused=fused).step()
+    torch.testing.assert_close(converted.weight, twin.weight.detach().T)
+    torch.testing.assert_close(turned.weight, twin.weight.detach().T)
+
+
+def test_lbfgs_which_takes_gradients_of_one_piece_steps_a_narrow_layer() -> None:
+    for layer in (Linear(3, 2), Linear.from_torch(torch.nn.Linear(3, 2))):
+        before = layer.weight.clone()
+
+        def loss(layer: Linear = layer) -> float:
+            output = layer(torch.ones(5, 3))
+            layer.backward(2 * output)
+            return float((output**2).sum())
+
+        torch.optim.LBFGS(layer.parameters()).step(loss)  # type: ignore[no-untyped-call]
+        assert not torch.equal(layer.weight, before)
 
 
 def test_linear_copies_are_independent_of_the_torch_module() -> None:

@@ -1,7 +1,9 @@
 """The contract of a layer, a chain of layers, and the bridge to torch's autograd."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Self
 
 import torch
@@ -14,7 +16,8 @@ class Layer:
 
     `forward(*inputs)` computes the output and saves what `backward` needs.
     `backward(grad_output)` takes dL/d(output), adds dL/d(parameter) to the
-    `.grad` of each parameter and returns dL/d(first input).
+    `.grad` of each parameter and returns dL/d(first input). Where that costs
+    much, `backward(grad_output, needs_input_grad=False)` leaves it out.
     """
 
     forward: Callable[..., Tensor]
@@ -83,10 +86,11 @@ class Sequential(Layer):
             input = layer.forward(input)
         return input
 
-    def backward(self, grad_output: Tensor) -> Tensor:
-        """Apply the layers' backwards, last to first."""
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
+        """Apply the layers' backwards, last to first; what the first one returns may be unwanted."""
         for layer in reversed(self.layers):
-            grad_output = layer.backward(grad_output)
+            wanted = needs_input_grad or layer is not self.layers[0]
+            grad_output = backward(layer, grad_output, wanted)
         return grad_output
 
     def parameters(self) -> Iterator[Tensor]:
@@ -113,8 +117,31 @@ def _layers(value: Any) -> Iterator[Layer]:
         yield from _layers(part)
 
 
+NOT_WANTED: Any = None
+"""What `backward` returns for a gradient that was not wanted. Any, so that who wants it need not ask if it is there."""
+
+
+def backward(layer: Layer, grad_output: Tensor, needs_input_grad: bool) -> Any:
+    """Return `layer.backward(grad_output)`, or NOT_WANTED; a layer without the keyword computes it all the same."""
+    if needs_input_grad:
+        return layer.backward(grad_output)
+    if takes_needs_input_grad(type(layer).backward):
+        return layer.backward(grad_output, needs_input_grad=False)  # type: ignore[call-arg]
+    layer.backward(grad_output)
+    return NOT_WANTED
+
+
+@cache
+def takes_needs_input_grad(backward: Callable[..., Tensor]) -> bool:
+    """Return whether a layer's backward has the keyword."""
+    return "needs_input_grad" in inspect.signature(backward).parameters
+
+
 def accumulate(parameter: Tensor, grad: Tensor) -> None:
     """Add `grad` to `parameter.grad`: a parameter that is used twice gets the sum of both gradients."""
+    if grad.stride() != parameter.stride() and grad.shape == parameter.shape:
+        # Fused optimizers go through both in the order of memory, and look at no strides.
+        grad = torch.empty_like(parameter, dtype=grad.dtype).copy_(grad)
     parameter.grad = grad if parameter.grad is None else parameter.grad + grad
 
 
@@ -155,7 +182,7 @@ class _LayerFunction(torch.autograd.Function):
         before = [parameter.grad for parameter in parameters]
         for parameter in parameters:
             parameter.grad = None
-        grad_input = ctx.layer.backward(grad_output)
+        grad_input = backward(ctx.layer, grad_output, ctx.needs_input_grad[2])
         grads = [parameter.grad for parameter in parameters]
         for parameter, grad in zip(parameters, before, strict=True):
             parameter.grad = grad

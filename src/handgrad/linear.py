@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from handgrad.layer import Layer, accumulate, require_same_shape
+from handgrad.layer import NOT_WANTED, Layer, accumulate, require_same_shape
 
 
 class Linear(Layer):
@@ -35,7 +35,7 @@ class Linear(Layer):
         self.save_for_backward(input, self.weight)
         return input @ self.weight + self.bias
 
-    def backward(self, grad_output: Tensor) -> Tensor:
+    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
         """(*, out_features) -> (*, in_features); adds to both `.grad`s."""
         input, weight = self.saved_tensors
         output_shape = (*input.shape[:-1], weight.shape[1])
@@ -44,7 +44,7 @@ class Linear(Layer):
         G = grad_output.reshape(-1, weight.shape[1])
         accumulate(self.weight, X.T @ G)
         accumulate(self.bias, G.sum(0))
-        return grad_output @ weight.T
+        return grad_output @ weight.T if needs_input_grad else NOT_WANTED
 
     def parameters(self) -> Iterator[Tensor]:
         """Yield weight, then bias."""
@@ -56,13 +56,13 @@ class Linear(Layer):
         if module.bias is None:
             raise ValueError("Linear always has a bias; this torch.nn.Linear was made with bias=False")
         layer = cls(module.in_features, module.out_features)
-        layer.weight, layer.bias = module.weight.detach().T.clone(), module.bias.detach().clone()
+        layer.weight = module.weight.detach().T.clone(memory_format=torch.contiguous_format)
+        layer.bias = module.bias.detach().clone()
         return layer
 
     def to_torch(self) -> torch.nn.Linear:
         """Copy to a `torch.nn.Linear`."""
-        in_features, out_features = self.weight.shape
-        module = torch.nn.Linear(in_features, out_features, dtype=self.weight.dtype, device=self.weight.device)
+        module = torch.nn.Linear(*self.weight.shape).to(self.weight)
         with torch.no_grad():
             module.weight.copy_(self.weight.T)
             module.bias.copy_(self.bias)

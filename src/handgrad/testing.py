@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from handgrad.layer import Layer, as_function
+from handgrad.layer import Layer, as_function, backward, takes_needs_input_grad
 from handgrad.symbolic.torch_code import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -98,8 +99,8 @@ def check_layer(
     `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
     multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; their
     product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward mode, which never goes backwards; and
-    `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as they are. Raises CheckError at the first
-    difference.
+    `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as they are. Where `backward` takes
+    `needs_input_grad`, False must return None and change no other gradient. Raises CheckError at the first difference.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
@@ -199,7 +200,33 @@ class _Check:
         results = [grad_input, *(parameter.grad for parameter in parameters)]
         for name, result, old, grad in zip(self.names, results, earlier, grads, strict=True):
             self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers)
+        self.input_not_wanted(layer, results, earlier, grad_output, numbers)
         self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
+
+    def input_not_wanted(
+        self,
+        layer: Layer,
+        results: Sequence[Any],
+        earlier: Sequence[Tensor],
+        grad_output: Tensor,
+        numbers: _Numbers,
+    ) -> None:
+        """See that the parameters get the same where the gradient of the input is not wanted, and that it is None."""
+        if not takes_needs_input_grad(type(layer).backward):
+            return
+        parameters = list(layer.parameters())
+        for parameter, grad in zip(parameters, earlier[1:], strict=True):
+            parameter.grad = grad.clone()
+        where = f"{self.name}.backward(grad_output, needs_input_grad=False)"
+        with self.running(where, numbers, earlier[:1]):
+            returned = backward(layer, grad_output, needs_input_grad=False)
+        if returned is not None:
+            raise CheckError(f"{where} returns a gradient of the input, not None\n  at: {numbers}\n  {show(returned)}")
+        allowed = numbers.tolerance
+        for name, parameter, result in zip(self.names[1:], parameters, results[1:], strict=True):
+            found = parameter.grad
+            if found is None or not torch.allclose(found, result, rtol=allowed, atol=allowed, equal_nan=True):
+                raise CheckError(f"{where} gives {name} another gradient\n  at: {numbers}\n  {found} is not {result}")
 
     def formulas_against(
         self, grads: Sequence[Tensor], tensors: Sequence[Tensor], grad_output: Tensor, numbers: _Numbers
