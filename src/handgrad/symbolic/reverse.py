@@ -27,7 +27,7 @@ from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
+from handgrad.symbolic.torch_code import TorchFunction, TorchGradients, compile_gradients, compile_torch, made_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,18 @@ class Program:
         if name not in self.gradients:
             raise KeyError(f"no gradient with respect to {name}: there are those of {', '.join(self.gradients)}")
         return self.gradients[name]
+
+    def compile(self, *wrt: Any) -> TorchGradients:
+        """Return one torch function of the arrays, and of the gradient that comes in, that computes each step once.
+
+        It returns the gradients with respect to `wrt`, by name; without any, those of the arrays and numbers that the
+        program starts from. KeyError where there is none.
+        """
+        defined = {step.name for step in in_order(self.output)}
+        names = [part if isinstance(part, str) else part.name for part in wrt]
+        results = {name: self[name].result for name in names or self.gradients if names or name not in defined}
+        steps = [*in_order(self.output), *(gradient.result for gradient in self.gradients.values())]
+        return compile_gradients(steps, results or {name: g.result for name, g in self.gradients.items()})
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""

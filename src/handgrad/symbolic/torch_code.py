@@ -34,26 +34,21 @@ _NOT_REAL = "the formula has no real value at these sizes: there is a root of a 
 
 
 @dataclass(frozen=True)
-class TorchFunction:
-    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape.
+class Compiled:
+    """Code, and what it is given: arrays by name, and the sizes that are in no array's shape.
 
-    What it returns is a tensor of the formula's shape, with the dtype and on the device of the real arrays; of float64
-    where there are none. Arrays of whole numbers are looked up with: `lookups` are the axes they are to stay inside.
+    Arrays of whole numbers are looked up with: `lookups` are the axes they are to stay inside.
     """
 
     source: str
     arrays: dict[str, tuple[Expr, ...]]
     sizes: dict[str, Symbol]
-    shape: tuple[Expr, ...]
     function: Any
     whole: frozenset[str]
     lookups: dict[str, Expr]
 
-    def __call__(self, **given: Any) -> "Tensor":
-        """Evaluate; ValueError on shapes, dtypes, devices or whole numbers that do not fit the formula.
-
-        TypeError on a missing or unknown name, an array that is no tensor or not of its kind, a size that is no int.
-        """
+    def evaluated(self, given: Mapping[str, Any]) -> Any:
+        """Return what the code returns; see `TorchFunction` for the errors."""
         names = [*self.arrays, *self.sizes]
         if {*given} != {*names}:
             raise TypeError(f"the formula is in {', '.join(names)}; it was given {', '.join(given) or 'nothing'}")
@@ -64,14 +59,14 @@ class TorchFunction:
         for name, axis in self.lookups.items():
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
         try:
-            result: Tensor = self.function(**given | tensors)
+            result = self.function(**{**given, **tensors})
         except (ArithmeticError, IndexError, ValueError) as error:
             raise ValueError(f"the formula has no value at these sizes: {error}") from error
         except (TypeError, RuntimeError) as error:
             if "complex" not in str(error).lower():
                 raise
             raise ValueError(_NOT_REAL) from error
-        if result.is_complex():
+        if any(tensor.is_complex() for tensor in (result.values() if isinstance(result, dict) else [result])):
             raise ValueError(_NOT_REAL)
         return result
 
@@ -98,6 +93,38 @@ class TorchFunction:
 
     def _repr_markdown_(self) -> str:
         return f"```python\n{self.source}\n```"
+
+
+@dataclass(frozen=True)
+class TorchFunction(Compiled):
+    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape.
+
+    What it returns is a tensor of the formula's shape, with the dtype and on the device of the real arrays; of float64
+    where there are none.
+    """
+
+    shape: tuple[Expr, ...]
+
+    def __call__(self, **given: Any) -> "Tensor":
+        """Evaluate; ValueError on shapes, dtypes, devices or whole numbers that do not fit the formula.
+
+        TypeError on a missing or unknown name, an array that is no tensor or not of its kind, a size that is no int.
+        """
+        result: Tensor = self.evaluated(given)
+        return result
+
+
+@dataclass(frozen=True)
+class TorchGradients(Compiled):
+    """The gradients of a program as one torch function, which is given what a `TorchFunction` is, with the same errors.
+
+    It returns a tensor for each gradient, by the name of what it is the gradient with respect to.
+    """
+
+    def __call__(self, **given: Any) -> "dict[str, Tensor]":
+        """Evaluate."""
+        result: dict[str, Tensor] = self.evaluated(given)
+        return result
 
 
 def _tensor(name: str, value: Any, whole: bool) -> "Tensor":
@@ -153,11 +180,52 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     as k^2 (xy)^k / x^2 - k (xy)^k / x^2. `functions` are torch's versions, by name, of functions of the user's own.
     ValueError on a function that has none, and if two things have one name.
     """
-    import torch
-
     if not isinstance(definition, Definition):
         raise TypeError(f"what is compiled is a definition, made with define, and {definition!r} is none")
-    steps = stabilized(in_order(definition))
+    code = code_of(stabilized(in_order(definition)), functions)
+    *assigned, (_, value) = code.lines
+    shape = tuple(map(size, definition.indices))
+    return TorchFunction(**code.compiled(definition.name, [*code.assigned(assigned), f"return {value}"]), shape=shape)
+
+
+def compile_gradients(steps: Sequence[Definition], results: Mapping[str, Definition]) -> TorchGradients:
+    """Return a function of what `steps` are made of, that computes each once, and returns `results`, some of them."""
+    code = code_of(stabilized(steps, [*results.values()]), {})
+    returned = ", ".join(f'"{name}": {code.names[result.base]}' for name, result in results.items())
+    lines = [*code.assigned(code.lines), f"return {{{returned}}}"]
+    return TorchGradients(**code.compiled("gradients", lines))
+
+
+@dataclass(frozen=True)
+class Code:
+    """Definitions as code: what they are made of, and a line for each, as the base that it defines and its value."""
+
+    steps: Sequence[Definition]
+    arrays: dict[str, tuple[Expr, ...]]
+    whole: frozenset[str]
+    names: Mapping[Any, str]
+    lines: Sequence[tuple[Any, str]]
+    sizes: set[Symbol]
+    functions: Mapping[str, Callable[..., Any]]
+
+    def assigned(self, lines: Iterable[tuple[Any, str]]) -> list[str]:
+        """Return lines as assignments."""
+        return [f"{self.names[base]} = {value}" for base, value in lines]
+
+    def compiled(self, name: str, lines: Sequence[str]) -> dict[str, Any]:
+        """Return a function with these lines, and what it is given, as the fields of a `Compiled`."""
+        import torch
+
+        unpacked, sizes = _unpacked(self.sizes, self.arrays)
+        source = f"def {name}({', '.join([*self.arrays, *sizes])}):\n    " + "\n    ".join([*unpacked, *lines])
+        namespace: dict[str, Any] = {"torch": torch, "math": math, **self.functions}
+        exec(source, namespace)
+        fields = {"source": source, "arrays": self.arrays, "sizes": sizes, "function": namespace[name]}
+        return fields | {"whole": self.whole, "lookups": _lookups(self.steps)}
+
+
+def code_of(steps: Sequence[Definition], functions: Mapping[str, Callable[..., Any]]) -> Code:
+    """Return definitions, each after those it uses, as code; the errors are those of `compile_torch`."""
     bases, numbers = _given(steps)
     _require_distinct_names(bases, numbers, functions)
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
@@ -167,15 +235,8 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
     known = {name: code.torch for name, code in FUNCTIONS.items()} | CODE | {name: name for name in functions}
     coder = _Coder([*arrays], whole, taken, known)
-    *codes, value = [coder.definition(step) for step in steps]
-    assigned = [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes, strict=True)]
-    unpacked, sizes = _unpacked(coder.sizes, arrays)
-    body = "\n    ".join([*unpacked, *assigned, f"return {value}"])
-    source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
-    namespace: dict[str, Any] = {"torch": torch, "math": math, **functions}
-    exec(source, namespace)
-    shape = tuple(map(size, definition.indices))
-    return TorchFunction(source, arrays, sizes, shape, namespace[definition.name], whole, _lookups(steps))
+    lines = [(step.base, coder.definition(step)) for step in steps]
+    return Code(steps, arrays, whole, coder.names, lines, coder.sizes, functions)
 
 
 def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
