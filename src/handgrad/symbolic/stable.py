@@ -443,7 +443,9 @@ class _Rewriter:
 
     def exponent(self, base: Expr, terms: list[Exponential]) -> Expr:
         """Return the largest exponent in a sum of exponentials, as an entry of an array of its own."""
-        places = tuple(sorted(free_indices(base), key=str))
+        longest = sorted(base.atoms(Indexed), key=lambda entry: (-len(entry.indices), str(entry)))
+        order = [index for entry in longest for index in entry.indices]
+        places = tuple(sorted(free_indices(base), key=lambda index: (order.index(index), str(index))))
         letters = {index: Idx(f"_{place}", size(index)) for place, index in enumerate(places)}
         plain = [term._replace(coefficient=Mul(*_brackets(term))) for term in terms]
         key = canonical(rename(_sum(plain, sympy.S.Zero), letters))

@@ -30,6 +30,8 @@ from handgrad.symbolic.stable import CODE, Largest, stabilized
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Code of an array, and its axes: the same index twice for a diagonal.
+Operand = tuple[str, tuple[Idx, ...]]
 _NOT_REAL = "the formula has no real value at these sizes: there is a root of a negative number in it"
 
 
@@ -188,14 +190,6 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     return TorchFunction(**code.compiled(definition.name, [*code.assigned(assigned), f"return {value}"]), shape=shape)
 
 
-def compile_gradients(steps: Sequence[Definition], results: Mapping[str, Definition]) -> TorchGradients:
-    """Return a function of what `steps` are made of, that computes each once, and returns `results`, some of them."""
-    code = code_of(stabilized(steps, [*results.values()]), {})
-    returned = ", ".join(f'"{name}": {code.names[result.base]}' for name, result in results.items())
-    lines = [*code.assigned(code.lines), f"return {{{returned}}}"]
-    return TorchGradients(**code.compiled("gradients", lines))
-
-
 @dataclass(frozen=True)
 class Code:
     """Definitions as code: what they are made of, and a line for each, as the base that it defines and its value."""
@@ -206,6 +200,7 @@ class Code:
     names: Mapping[Any, str]
     lines: Sequence[tuple[Any, str]]
     sizes: set[Symbol]
+    taken: set[str]
     functions: Mapping[str, Callable[..., Any]]
 
     def assigned(self, lines: Iterable[tuple[Any, str]]) -> list[str]:
@@ -224,19 +219,32 @@ class Code:
         return fields | {"whole": self.whole, "lookups": _lookups(self.steps)}
 
 
-def code_of(steps: Sequence[Definition], functions: Mapping[str, Callable[..., Any]]) -> Code:
+def code_of(
+    steps: Sequence[Definition],
+    functions: Mapping[str, Callable[..., Any]],
+    coder_of: "Callable[..., Coder] | None" = None,
+) -> Code:
     """Return definitions, each after those it uses, as code; the errors are those of `compile_torch`."""
-    bases, numbers = _given(steps)
+    bases, numbers = given_in(steps)
     _require_distinct_names(bases, numbers, functions)
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
     arrays |= {number.name: () for number in numbers}
     whole = frozenset(base.label.name for base in bases if base.label.is_integer)
-    symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
-    taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
-    known = {name: code.torch for name, code in FUNCTIONS.items()} | CODE | {name: name for name in functions}
-    coder = _Coder([*arrays], whole, taken, known)
+    taken = {*arrays, *symbols_of(steps), *functions, "torch", "math"}
+    known = known_functions() | {name: name for name in functions}
+    coder = (coder_of or Coder)([*arrays], whole, taken, known)
     lines = [(step.base, coder.definition(step)) for step in steps]
-    return Code(steps, arrays, whole, coder.names, lines, coder.sizes, functions)
+    return Code(steps, arrays, whole, coder.names, lines, coder.sizes, taken, functions)
+
+
+def symbols_of(steps: Sequence[Definition]) -> set[str]:
+    """Return the names of the sizes and numbers in definitions."""
+    return {symbol.name for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
+
+
+def known_functions() -> dict[str, str]:
+    """Return torch's names of the functions that formulas may use."""
+    return {name: code.torch for name, code in FUNCTIONS.items()} | CODE
 
 
 def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
@@ -250,7 +258,7 @@ def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
     }
 
 
-def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
+def given_in(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
     """Return the arrays and the real numbers that definitions are made of and that are not defined themselves."""
     entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
     bases = dict.fromkeys(entry.base for entry in entries if definition_of(entry) is None)
@@ -261,7 +269,7 @@ def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
 
 def made_of(definition: Definition) -> dict[str, Any]:
     """Return the arrays and the real numbers that a definition is made of, by name."""
-    bases, numbers = _given(in_order(definition))
+    bases, numbers = given_in(in_order(definition))
     return {base.label.name: base for base in bases} | {number.name: number for number in numbers}
 
 
@@ -276,10 +284,11 @@ def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tup
     return lines, {str(symbol): symbol for symbol in sorted(sizes, key=str)}
 
 
-class _Coder:
+class Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
     def __init__(self, arrays: list[str], whole: frozenset[str], taken: set[str], functions: dict[str, str]) -> None:
+        """Take the names of the arrays, of those of whole numbers, all that are taken, and the code of functions."""
         self.taken, self.functions = taken, functions
         real = [name for name in arrays if name not in whole]
         self.dtype = f"{real[0]}.dtype" if real else "torch.float64"
@@ -301,10 +310,52 @@ class _Coder:
             code = f"torch.tensor({code}, {self.options})"
         if axes == definition.indices:
             return code
-        aligned = _aligned(f"({code})", axes, definition.indices)
-        return f"{aligned}.expand({', '.join(self.size(index) for index in definition.indices)})"
+        aligned = self.aligned(f"({code})", axes, definition.indices)
+        return f"{aligned}.expand({', '.join(map(self.extent, definition.indices))})"
+
+    def aligned(self, text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
+        """Insert the axes of size 1 that broadcasting to `target` needs."""
+        missing = [index not in axes for index in target]
+        start = missing.index(False) if axes else len(target)
+        gaps = ", ".join("None" if gap else ":" for gap in missing[start:])
+        return f"{text}[{gaps}]" if any(missing[start:]) else text
+
+    def summed(self, text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
+        """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
+        if axes == remaining:
+            return text
+        is_diagonal = len({*axes}) < len(axes)
+        if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
+            return None
+        where = self.places([index for index in axes if index not in remaining], axes)
+        return f"{text}.sum({where if remaining else ''})"
+
+    def places(self, chosen: Iterable[Idx], axes: tuple[Idx, ...]) -> str:
+        """Return where some axes stand."""
+        places = [str(axes.index(index)) for index in chosen]
+        return places[0] if len(places) == 1 else f"({', '.join(places)})"
+
+    def plain(self, factor: Expr) -> list[Expr]:
+        """Return factors of the same product of which each is an operand: see `operand`."""
+        return _with_plain_indices(factor)
+
+    def ordered(self, axes: tuple[Idx, ...]) -> tuple[Idx, ...]:
+        """Return in what order a factor's axes are to stand, if any will do."""
+        return axes
+
+    def einsum(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str:
+        """Return the code of a product of arrays, summed over all indices but some."""
+        letters = letters_for(index for _, operand in operands for index in operand)
+        terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
+        output = "".join(letters[index] for index in axes)
+        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
+
+    def extent(self, index: Idx) -> str:
+        """Return the code of an axis' size among those that an array is expanded to."""
+        return self.size(index)
 
     def size(self, index: Idx) -> str:
+        """Return the code of an index' size."""
         self.sizes |= size(index).free_symbols
         return str(size(index))
 
@@ -336,7 +387,9 @@ class _Coder:
 
     def comparison(self, relation: Relational, axes: tuple[Idx, ...]) -> Expr:
         """Return a comparison of whole numbers, which stay whole: a float16 holds none above 2048 exactly."""
-        sides = (_aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args))
+        sides = (
+            self.aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args)
+        )
         return TensorSymbol(f" {relation.rel_op} ".join(sides))
 
     def exactly(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
@@ -365,12 +418,11 @@ class _Coder:
     def largest(self, part: Largest, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return the largest of what a sum would sum, as a symbol."""
         summed = tuple(index for index, *_ in part.limits)
-        code, own = self.expression(part.function, order + summed)
-        places = [place for place, index in enumerate(own) if index in summed]
-        where = places[0] if len(places) == 1 else tuple(places)
+        code, own = self.expression(part.function, self.ordered(order + summed))
+        where = self.places([index for index in own if index in summed], own)
         code = code if code.isidentifier() else f"({code})"
         kept = tuple(index for index in own if index not in summed)
-        return TensorSymbol(_aligned(f"{code}.amax({where})", kept, axes))
+        return TensorSymbol(self.aligned(f"{code}.amax({where})", kept, axes))
 
     def product(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a product, summed over all indices not in `order`, as a symbol times numbers."""
@@ -387,20 +439,20 @@ class _Coder:
 
     def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> TensorSymbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
-        return TensorSymbol(_aligned(*self.contraction(factors, order), axes))
+        return TensorSymbol(self.aligned(*self.contraction(factors, order), axes))
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
-        factors = reading_order([part for factor in factors for part in _with_plain_indices(factor)])
+        factors = reading_order([part for factor in factors for part in self.plain(factor)])
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
-        inner = order + tuple(sorted(free.difference(order), key=str))
+        inner = self.ordered(order + tuple(sorted(free.difference(order), key=str)))
         whole = [isinstance(factor, Indexed) and factor.is_integer and not self.exact for factor in factors]
         operands = [self.operand(factor, inner) for factor in factors]
         operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
-        if len(operands) == 1 and (code := _summed(*operands[0], axes)):
+        if len(operands) == 1 and (code := self.summed(*operands[0], axes)):
             return code, axes
-        return _einsum(operands, axes), axes
+        return self.einsum(operands, axes), axes
 
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
@@ -615,34 +667,8 @@ for _name in FUNCTIONS:
     setattr(_Printer, f"_print_{_name}", _Printer._print_Function)
 
 
-def _summed(text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
-    """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
-    if axes == remaining:
-        return text
-    is_diagonal = len({*axes}) < len(axes)
-    if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
-        return None
-    places = [str(place) for place, index in enumerate(axes) if index not in remaining]
-    where = places[0] if len(places) == 1 else f"({', '.join(places)})"
-    return f"{text}.sum({where if remaining else ''})"
-
-
-def _einsum(operands: Sequence[tuple[str, tuple[Idx, ...]]], axes: tuple[Idx, ...]) -> str:
-    letters = _letters(index for _, operand in operands for index in operand)
-    terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
-    output = "".join(letters[index] for index in axes)
-    return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
-
-
-def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
-    """Insert the axes of size 1 that broadcasting to `target` needs."""
-    missing = [index not in axes for index in target]
-    start = missing.index(False) if axes else len(target)
-    gaps = ", ".join("None" if gap else ":" for gap in missing[start:])
-    return f"{text}[{gaps}]" if any(missing[start:]) else text
-
-
-def _letters(indices: Iterable[Idx]) -> dict[Idx, str]:
+def letters_for(indices: Iterable[Idx]) -> dict[Idx, str]:
+    """Return a letter of an einsum for each index; ValueError if there are too many."""
     distinct = list(dict.fromkeys(indices))
     if len(distinct) > len(ascii_letters):
         limit = f"torch.einsum has letters for {len(ascii_letters)}"
