@@ -203,7 +203,9 @@ class LayerCode:
 
 
 def _is_view(code: str) -> bool:
-    return code.replace("[", "").replace("]", "").isidentifier() or ".expand(" in code or code.endswith(".mT")
+    """Say whether a value may share its memory with another tensor, as a sum over no axes does."""
+    is_lone = code.startswith('torch.einsum("') and "," not in code.split('"')[1]
+    return code.isidentifier() or code.endswith((".mT", "]")) or ".expand(" in code or is_lone
 
 
 def _batch(lines: Iterable[Line]) -> set[str]:

@@ -52,10 +52,8 @@ class Shapes:
 
     def lines(self, wanted: set[str]) -> list[str]:
         """Return lines that name the sizes that are wanted, and check the arguments."""
-        checked = [name for tensor in self.tensors if tensor.argument for name in self.names(tensor.shape)]
-        every = [name for tensor in self.tensors for name in self.names(tensor.shape)]
-        number = str(self.star) if self.star is not None and str(self.star) in wanted else ""
-        wanted = wanted | {name for name in checked if every.count(name) > 1} | ({"batch"} if number else set())
+        number = {str(self.star)} & wanted
+        wanted = wanted | self.repeated() | ({"batch"} if number else set())
         lines, known = list[str](), {*self.had}
         for tensor in self.tensors:
             before = {*known}
@@ -66,7 +64,13 @@ class Shapes:
                 known |= new
             if tensor.argument and (before & {*self.names(tensor.shape)} or _repeats(tensor.shape)):
                 lines.append(f"        {self.check(tensor, known)}")
-        return [*lines, *([f"        {number} = math.prod(batch)"] if number else [])]
+        return [*lines, *(f"        {name} = math.prod(batch)" for name in number)]
+
+    def repeated(self) -> set[str]:
+        """Return the sizes of arguments that stand twice in the shapes."""
+        checked = [name for tensor in self.tensors if tensor.argument for name in self.names(tensor.shape)]
+        every = [name for tensor in self.tensors for name in self.names(tensor.shape)]
+        return {name for name in checked if every.count(name) > 1}
 
     def unpacked(self, tensor: _Tensor, names: list[str]) -> str:
         """Return code that names sizes."""

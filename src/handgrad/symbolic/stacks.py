@@ -13,6 +13,7 @@ from sympy.core.relational import Relational
 
 from handgrad.symbolic.calculus import Definition, array, contract, define, free_indices, in_order, size
 from handgrad.symbolic.formulas import Array, Sum
+from handgrad.symbolic.torch_code import given_in
 
 
 class Stacked(NamedTuple):
@@ -40,30 +41,40 @@ def _rows(steps: Sequence[Definition], output: Definition, inputs: Sequence[Any]
     """Return the common first size of the inputs, if each row is treated alone or they are summed into a number."""
     firsts = {base.shape[0] for base in inputs}
     star = firsts.pop() if len(firsts) == 1 else sympy.S.One
-    if not isinstance(star, Symbol):
+    shared = [base for base in given_in(in_order(output))[0] if base not in inputs]
+    if not isinstance(star, Symbol) or any(star in base.shape for base in shared):
         return None
-    by_row = bool(output.indices) and size(output.indices[0]) == star
-    if output.indices and not by_row:
+    if not all(_treats_rows(step, star) for step in steps):
         return None
-    for step in steps:
-        own = [index for index in step.indices if size(index) == star]
-        if own[1:] or (own and step.indices[0] != own[0]) or not _is_by_row(step.value, star, own):
-            return None
-    values = [step.value for step in in_order(output)] if by_row else []
-    is_summed = any(size(index) == star for value in values for part in value.atoms(Sum) for index, *_ in part.limits)
-    return None if is_summed or any(star in _beside_axes(value) for value in values) else star
+    if not output.indices:
+        return star
+    is_first = size(output.indices[0]) == star
+    return star if is_first and not any(_mixes_rows(step.value, star) for step in in_order(output)) else None
+
+
+def _treats_rows(step: Definition, star: Expr) -> bool:
+    """Say whether the rows stand first in a definition, and only one row at a time."""
+    own = [index for index in step.indices if size(index) == star]
+    return own in ([], [*step.indices[:1]]) and _is_by_row(step.value, star, own)
+
+
+def _mixes_rows(value: Expr, star: Expr) -> bool:
+    """Say whether a formula sums over the rows, or counts them."""
+    sums = value.atoms(Sum)
+    return star in _beside_axes(value) or any(size(index) == star for part in sums for index, *_ in part.limits)
 
 
 def _is_by_row(value: Expr, star: Expr, within: Sequence[Idx]) -> bool:
     """Say whether the rows of arrays stand first, and only one row at a time."""
     if isinstance(value, Indexed):
         places = [index for index, axis in zip(value.indices, value.shape, strict=True) if axis == star]
-        is_first = places in ([], [value.indices[0]]) and all(isinstance(index, Idx) for index in places)
-        return is_first and all(_is_by_row(i, star, within) for i in value.indices if not isinstance(i, Idx))
+        is_first = places in ([], [value.indices[0]])
+        computed = [index for index in value.indices if not isinstance(index, Idx)]
+        return is_first and not {*places} & {*computed} and all(_is_by_row(i, star, within) for i in computed)
     if isinstance(value, Sum):
-        summed = [index for index, *_ in value.limits if size(index) == star]
-        return len([*within, *summed]) < 2 and _is_by_row(value.function, star, [*within, *summed])
-    if isinstance(value, (KroneckerDelta, Relational)) and any(size(i) == star for i in _compared(value)):
+        within = [*within, *(index for index, *_ in value.limits if size(index) == star)]
+        return len(within) < 2 and _is_by_row(value.function, star, within)
+    if isinstance(value, (KroneckerDelta, Relational)) and star in map(size, _compared(value)):
         return False
     return all(_is_by_row(part, star, within) for part in value.args)
 
