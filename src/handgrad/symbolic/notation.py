@@ -26,7 +26,7 @@ def latex(value: Expr) -> str:
     """Return `value` in LaTeX."""
     printer = _Printer()
     printer.has_e = any(symbol.name == "e" for symbol in value.atoms(Symbol))
-    return apart(str(printer.doprint(_with_letters(value))))
+    return apart(str(printer.doprint(with_letters(value))))
 
 
 def display(formula: str, label: str | None = None) -> str:
@@ -95,7 +95,7 @@ def entrywise(value: Expr, indices: tuple[Idx, ...]) -> str:
     return apart(str(_EntrywisePrinter(indices).doprint(value)))
 
 
-def _with_letters(value: Expr) -> Expr:
+def with_letters(value: Expr) -> Expr:
     """Give indices that only the machine has named letters of their own: k', if there is a k."""
     indices = value.atoms(Idx)
     taken = {index.label.name for index in indices if not isinstance(index.label, Dummy)}

@@ -24,10 +24,12 @@ from handgrad.symbolic.calculus import (
 )
 from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.layer_source import layer_source
 from handgrad.symbolic.matrix import matrix_form
+from handgrad.symbolic.matrix_code import compile_gradients
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
+from handgrad.symbolic.torch_code import TorchFunction, TorchGradients, compile_torch, made_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Program:
     gradients: dict[str, Gradient]
     grad_output: Any
     """The array of the gradient with respect to the output; None if that is the loss."""
+    arguments: tuple[str, ...] = ()
+    """The names of what it starts from in the order of the function that was traced."""
 
     def __getitem__(self, wrt: Any) -> Gradient:
         """Return the gradient with respect to a step or an array, given as itself or by its name; KeyError if none."""
@@ -73,6 +77,31 @@ class Program:
         if name not in self.gradients:
             raise KeyError(f"no gradient with respect to {name}: there are those of {', '.join(self.gradients)}")
         return self.gradients[name]
+
+    def compile(self, *wrt: Any) -> TorchGradients:
+        """Return one torch function of the arrays, and of the gradient that comes in, that computes each step once.
+
+        It returns the gradients with respect to `wrt`, by name; without any, those of the arrays and numbers that the
+        program starts from. KeyError where there is none.
+        """
+        defined = {step.name for step in in_order(self.output)}
+        names = [part if isinstance(part, str) else part.name for part in wrt]
+        results = {name: self[name].result for name in names or self.gradients if names or name not in defined}
+        steps = [*in_order(self.output), *(gradient.result for gradient in self.gradients.values())]
+        return compile_gradients(steps, results or {name: g.result for name, g in self.gradients.items()})
+
+    def layer(self, name: str, parameters: Sequence[str] = ()) -> str:
+        """Return the source of a `handgrad.Layer` that computes the output, and its gradients.
+
+        What the program starts from is the input of `forward`, but for `parameters`, the names of arrays and numbers:
+        they are made from their sizes by `__init__`, and `backward` adds to their gradients. It returns that of the
+        input, a tuple where there are several. Inputs may have any number of axes before those of the program if it
+        treats each row alone, or sums over all; else the program is repeated for each place in them. `forward` saves
+        the fewest entries from which `backward` follows without computing a sum or a product of matrices again.
+        ValueError if no input has a gradient, and on names that something in a layer has.
+        """
+        gradients = {wrt: gradient.result for wrt, gradient in self.gradients.items()}
+        return layer_source(self.output, gradients, name, parameters, self.arguments)
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""

@@ -50,8 +50,8 @@ class Exponential(NamedTuple):
     dummies: tuple[Idx, ...]
 
 
-def stabilized(steps: Sequence[Definition]) -> list[Definition]:
-    """Return definitions of the same values, the last for the last, without those that are not used any more."""
+def stabilized(steps: Sequence[Definition], wanted: Sequence[Definition] = ()) -> list[Definition]:
+    """Return definitions of the same values, without those that those wanted, else the last, do not use any more."""
     rewriter = _Rewriter()
     found: list[Definition] = []
     for step in steps:
@@ -61,7 +61,7 @@ def stabilized(steps: Sequence[Definition]) -> list[Definition]:
         value = rewriter.value(value)
         found += [*rewriter.new, replace(step, value=value)]
         rewriter.new.clear()
-    used, kept = {found[-1].base}, []
+    used, kept = {step.base for step in wanted or steps[-1:]}, []
     for step in reversed(found):
         if step.base in used:
             kept.append(step)
@@ -462,7 +462,9 @@ class _Rewriter:
 
     def exponent(self, base: Expr, terms: list[Exponential]) -> Expr:
         """Return the largest exponent in a sum of exponentials, as an entry of an array of its own."""
-        places = tuple(sorted(free_indices(base), key=str))
+        longest = sorted(base.atoms(Indexed), key=lambda entry: (-len(entry.indices), str(entry)))
+        order = [index for entry in longest for index in entry.indices]
+        places = tuple(sorted(free_indices(base), key=lambda index: (order.index(index), str(index))))
         letters = {index: Idx(f"_{place}", size(index)) for place, index in enumerate(places)}
         plain = [term._replace(coefficient=Mul(*_brackets(term))) for term in terms]
         key = canonical(rename(_sum(plain, sympy.S.Zero), letters))

@@ -30,30 +30,27 @@ from handgrad.symbolic.stable import CODE, Largest, stabilized
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Code of an array, and its axes: the same index twice for a diagonal.
+Operand = tuple[str, tuple[Idx, ...]]
 _NOT_REAL = "the formula has no real value at these sizes: there is a root of a negative number in it"
 
 
 @dataclass(frozen=True)
-class TorchFunction:
-    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape.
+class Compiled:
+    """Code, and what it is given: arrays by name, and the sizes that are in no array's shape.
 
-    What it returns is a tensor of the formula's shape, with the dtype and on the device of the real arrays; of float64
-    where there are none. Arrays of whole numbers are looked up with: `lookups` are the axes they are to stay inside.
+    Arrays of whole numbers are looked up with: `lookups` are the axes they are to stay inside.
     """
 
     source: str
     arrays: dict[str, tuple[Expr, ...]]
     sizes: dict[str, Symbol]
-    shape: tuple[Expr, ...]
     function: Any
     whole: frozenset[str]
     lookups: dict[str, Expr]
 
-    def __call__(self, **given: Any) -> "Tensor":
-        """Evaluate; ValueError on shapes, dtypes, devices or whole numbers that do not fit the formula.
-
-        TypeError on a missing or unknown name, an array that is no tensor or not of its kind, a size that is no int.
-        """
+    def evaluated(self, given: Mapping[str, Any]) -> Any:
+        """Return what the code returns; see `TorchFunction` for the errors."""
         names = [*self.arrays, *self.sizes]
         if {*given} != {*names}:
             raise TypeError(f"the formula is in {', '.join(names)}; it was given {', '.join(given) or 'nothing'}")
@@ -64,14 +61,14 @@ class TorchFunction:
         for name, axis in self.lookups.items():
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
         try:
-            result: Tensor = self.function(**given | tensors)
+            result = self.function(**{**given, **tensors})
         except (ArithmeticError, IndexError, ValueError) as error:
             raise ValueError(f"the formula has no value at these sizes: {error}") from error
         except (TypeError, RuntimeError) as error:
             if "complex" not in str(error).lower():
                 raise
             raise ValueError(_NOT_REAL) from error
-        if result.is_complex():
+        if any(tensor.is_complex() for tensor in (result.values() if isinstance(result, dict) else [result])):
             raise ValueError(_NOT_REAL)
         return result
 
@@ -98,6 +95,38 @@ class TorchFunction:
 
     def _repr_markdown_(self) -> str:
         return f"```python\n{self.source}\n```"
+
+
+@dataclass(frozen=True)
+class TorchFunction(Compiled):
+    """A formula as a torch function of its arrays, by name, and of the sizes that are in no array's shape.
+
+    What it returns is a tensor of the formula's shape, with the dtype and on the device of the real arrays; of float64
+    where there are none.
+    """
+
+    shape: tuple[Expr, ...]
+
+    def __call__(self, **given: Any) -> "Tensor":
+        """Evaluate; ValueError on shapes, dtypes, devices or whole numbers that do not fit the formula.
+
+        TypeError on a missing or unknown name, an array that is no tensor or not of its kind, a size that is no int.
+        """
+        result: Tensor = self.evaluated(given)
+        return result
+
+
+@dataclass(frozen=True)
+class TorchGradients(Compiled):
+    """The gradients of a program as one torch function, which is given what a `TorchFunction` is, with the same errors.
+
+    It returns a tensor for each gradient, by the name of what it is the gradient with respect to.
+    """
+
+    def __call__(self, **given: Any) -> "dict[str, Tensor]":
+        """Evaluate."""
+        result: dict[str, Tensor] = self.evaluated(given)
+        return result
 
 
 def _tensor(name: str, value: Any, whole: bool) -> "Tensor":
@@ -153,29 +182,69 @@ def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> To
     as k^2 (xy)^k / x^2 - k (xy)^k / x^2. `functions` are torch's versions, by name, of functions of the user's own.
     ValueError on a function that has none, and if two things have one name.
     """
-    import torch
-
     if not isinstance(definition, Definition):
         raise TypeError(f"what is compiled is a definition, made with define, and {definition!r} is none")
-    steps = stabilized(in_order(definition))
-    bases, numbers = _given(steps)
+    code = code_of(stabilized(in_order(definition)), functions)
+    *assigned, (_, value) = code.lines
+    shape = tuple(map(size, definition.indices))
+    return TorchFunction(**code.compiled(definition.name, [*code.assigned(assigned), f"return {value}"]), shape=shape)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Definitions as code: what they are made of, and a line for each, as the base that it defines and its value."""
+
+    steps: Sequence[Definition]
+    arrays: dict[str, tuple[Expr, ...]]
+    whole: frozenset[str]
+    names: Mapping[Any, str]
+    lines: Sequence[tuple[Any, str]]
+    sizes: set[Symbol]
+    taken: set[str]
+    functions: Mapping[str, Callable[..., Any]]
+
+    def assigned(self, lines: Iterable[tuple[Any, str]]) -> list[str]:
+        """Return lines as assignments."""
+        return [f"{self.names[base]} = {value}" for base, value in lines]
+
+    def compiled(self, name: str, lines: Sequence[str]) -> dict[str, Any]:
+        """Return a function with these lines, and what it is given, as the fields of a `Compiled`."""
+        import torch
+
+        unpacked, sizes = _unpacked(self.sizes, self.arrays)
+        source = f"def {name}({', '.join([*self.arrays, *sizes])}):\n    " + "\n    ".join([*unpacked, *lines])
+        namespace: dict[str, Any] = {"torch": torch, "math": math, **self.functions}
+        exec(source, namespace)
+        fields = {"source": source, "arrays": self.arrays, "sizes": sizes, "function": namespace[name]}
+        return fields | {"whole": self.whole, "lookups": _lookups(self.steps)}
+
+
+def code_of(
+    steps: Sequence[Definition],
+    functions: Mapping[str, Callable[..., Any]],
+    coder_of: "Callable[..., Coder] | None" = None,
+) -> Code:
+    """Return definitions, each after those it uses, as code; the errors are those of `compile_torch`."""
+    bases, numbers = given_in(steps)
     _require_distinct_names(bases, numbers, functions)
     arrays: dict[str, tuple[Expr, ...]] = {base.label.name: base.shape for base in bases}
     arrays |= {number.name: () for number in numbers}
     whole = frozenset(base.label.name for base in bases if base.label.is_integer)
-    symbols = {symbol for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
-    taken = {*arrays, *(symbol.name for symbol in symbols), *functions, "torch", "math"}
-    known = {name: code.torch for name, code in FUNCTIONS.items()} | CODE | {name: name for name in functions}
-    coder = _Coder([*arrays], whole, taken, known)
-    *codes, value = [coder.definition(step) for step in steps]
-    assigned = [f"{coder.names[step.base]} = {code}" for step, code in zip(steps[:-1], codes, strict=True)]
-    unpacked, sizes = _unpacked(coder.sizes, arrays)
-    body = "\n    ".join([*unpacked, *assigned, f"return {value}"])
-    source = f"def {definition.name}({', '.join([*arrays, *sizes])}):\n    {body}"
-    namespace: dict[str, Any] = {"torch": torch, "math": math, **functions}
-    exec(source, namespace)
-    shape = tuple(map(size, definition.indices))
-    return TorchFunction(source, arrays, sizes, shape, namespace[definition.name], whole, _lookups(steps))
+    taken = {*arrays, *symbols_of(steps), *functions, "torch", "math"}
+    known = known_functions() | {name: name for name in functions}
+    coder = (coder_of or Coder)([*arrays], whole, taken, known)
+    lines = [(step.base, coder.definition(step)) for step in steps]
+    return Code(steps, arrays, whole, coder.names, lines, coder.sizes, taken, functions)
+
+
+def symbols_of(steps: Sequence[Definition]) -> set[str]:
+    """Return the names of the sizes and numbers in definitions."""
+    return {symbol.name for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
+
+
+def known_functions() -> dict[str, str]:
+    """Return torch's names of the functions that formulas may use."""
+    return {name: code.torch for name, code in FUNCTIONS.items()} | CODE
 
 
 def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
@@ -189,7 +258,7 @@ def _lookups(steps: Sequence[Definition]) -> dict[str, Expr]:
     }
 
 
-def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
+def given_in(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
     """Return the arrays and the real numbers that definitions are made of and that are not defined themselves."""
     entries = sorted({entry for step in steps for entry in step.value.atoms(Indexed)}, key=str)
     bases = dict.fromkeys(entry.base for entry in entries if definition_of(entry) is None)
@@ -200,7 +269,7 @@ def _given(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:
 
 def made_of(definition: Definition) -> dict[str, Any]:
     """Return the arrays and the real numbers that a definition is made of, by name."""
-    bases, numbers = _given(in_order(definition))
+    bases, numbers = given_in(in_order(definition))
     return {base.label.name: base for base in bases} | {number.name: number for number in numbers}
 
 
@@ -215,10 +284,11 @@ def _unpacked(sizes: set[Symbol], arrays: Mapping[str, tuple[Expr, ...]]) -> tup
     return lines, {str(symbol): symbol for symbol in sorted(sizes, key=str)}
 
 
-class _Coder:
+class Coder:
     """Translates sums, arrays and deltas to tensors whose axes stand in a given order, and prints the rest."""
 
     def __init__(self, arrays: list[str], whole: frozenset[str], taken: set[str], functions: dict[str, str]) -> None:
+        """Take the names of the arrays, of those of whole numbers, all that are taken, and the code of functions."""
         self.taken, self.functions = taken, functions
         real = [name for name in arrays if name not in whole]
         self.dtype = f"{real[0]}.dtype" if real else "torch.float64"
@@ -240,10 +310,52 @@ class _Coder:
             code = f"torch.tensor({code}, {self.options})"
         if axes == definition.indices:
             return code
-        aligned = _aligned(f"({code})", axes, definition.indices)
-        return f"{aligned}.expand({', '.join(self.size(index) for index in definition.indices)})"
+        aligned = self.aligned(f"({code})", axes, definition.indices)
+        return f"{aligned}.expand({', '.join(map(self.extent, definition.indices))})"
+
+    def aligned(self, text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
+        """Insert the axes of size 1 that broadcasting to `target` needs."""
+        missing = [index not in axes for index in target]
+        start = missing.index(False) if axes else len(target)
+        gaps = ", ".join("None" if gap else ":" for gap in missing[start:])
+        return f"{text}[{gaps}]" if any(missing[start:]) else text
+
+    def summed(self, text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
+        """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
+        if axes == remaining:
+            return text
+        is_diagonal = len({*axes}) < len(axes)
+        if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
+            return None
+        where = self.places([index for index in axes if index not in remaining], axes)
+        return f"{text}.sum({where if remaining else ''})"
+
+    def places(self, chosen: Iterable[Idx], axes: tuple[Idx, ...]) -> str:
+        """Return where some axes stand."""
+        places = [str(axes.index(index)) for index in chosen]
+        return places[0] if len(places) == 1 else f"({', '.join(places)})"
+
+    def plain(self, factor: Expr) -> list[Expr]:
+        """Return factors of the same product of which each is an operand: see `operand`."""
+        return _with_plain_indices(factor)
+
+    def ordered(self, axes: tuple[Idx, ...]) -> tuple[Idx, ...]:
+        """Return in what order a factor's axes are to stand, if any will do."""
+        return axes
+
+    def einsum(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str:
+        """Return the code of a product of arrays, summed over all indices but some."""
+        letters = letters_for(index for _, operand in operands for index in operand)
+        terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
+        output = "".join(letters[index] for index in axes)
+        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
+
+    def extent(self, index: Idx) -> str:
+        """Return the code of an axis' size among those that an array is expanded to."""
+        return self.size(index)
 
     def size(self, index: Idx) -> str:
+        """Return the code of an index' size."""
         self.sizes |= size(index).free_symbols
         return str(size(index))
 
@@ -275,7 +387,9 @@ class _Coder:
 
     def comparison(self, relation: Relational, axes: tuple[Idx, ...]) -> Expr:
         """Return a comparison of whole numbers, which stay whole: a float16 holds none above 2048 exactly."""
-        sides = (_aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args))
+        sides = (
+            self.aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args)
+        )
         return TensorSymbol(f" {relation.rel_op} ".join(sides))
 
     def exactly(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
@@ -304,12 +418,11 @@ class _Coder:
     def largest(self, part: Largest, order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return the largest of what a sum would sum, as a symbol."""
         summed = tuple(index for index, *_ in part.limits)
-        code, own = self.expression(part.function, order + summed)
-        places = [place for place, index in enumerate(own) if index in summed]
-        where = places[0] if len(places) == 1 else tuple(places)
+        code, own = self.expression(part.function, self.ordered(order + summed))
+        where = self.places([index for index in own if index in summed], own)
         code = code if code.isidentifier() else f"({code})"
         kept = tuple(index for index in own if index not in summed)
-        return TensorSymbol(_aligned(f"{code}.amax({where})", kept, axes))
+        return TensorSymbol(self.aligned(f"{code}.amax({where})", kept, axes))
 
     def product(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> Expr:
         """Return a product, summed over all indices not in `order`, as a symbol times numbers."""
@@ -326,20 +439,20 @@ class _Coder:
 
     def symbol(self, factors: Sequence[Expr], order: tuple[Idx, ...], axes: tuple[Idx, ...]) -> TensorSymbol:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
-        return TensorSymbol(_aligned(*self.contraction(factors, order), axes))
+        return TensorSymbol(self.aligned(*self.contraction(factors, order), axes))
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
-        factors = reading_order([part for factor in factors for part in _with_plain_indices(factor)])
+        factors = reading_order([part for factor in factors for part in self.plain(factor)])
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
-        inner = order + tuple(sorted(free.difference(order), key=str))
+        inner = self.ordered(order + tuple(sorted(free.difference(order), key=str)))
         whole = [isinstance(factor, Indexed) and factor.is_integer and not self.exact for factor in factors]
         operands = [self.operand(factor, inner) for factor in factors]
         operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
-        if len(operands) == 1 and (code := _summed(*operands[0], axes)):
+        if len(operands) == 1 and (code := self.summed(*operands[0], axes)):
             return code, axes
-        return _einsum(operands, axes), axes
+        return self.einsum(operands, axes), axes
 
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
@@ -554,34 +667,8 @@ for _name in FUNCTIONS:
     setattr(_Printer, f"_print_{_name}", _Printer._print_Function)
 
 
-def _summed(text: str, axes: tuple[Idx, ...], remaining: tuple[Idx, ...]) -> str | None:
-    """Return code that sums an array over all but the `remaining` axes, or None if that takes an einsum."""
-    if axes == remaining:
-        return text
-    is_diagonal = len({*axes}) < len(axes)
-    if is_diagonal or tuple(index for index in axes if index in remaining) != remaining:
-        return None
-    places = [str(place) for place, index in enumerate(axes) if index not in remaining]
-    where = places[0] if len(places) == 1 else f"({', '.join(places)})"
-    return f"{text}.sum({where if remaining else ''})"
-
-
-def _einsum(operands: Sequence[tuple[str, tuple[Idx, ...]]], axes: tuple[Idx, ...]) -> str:
-    letters = _letters(index for _, operand in operands for index in operand)
-    terms = ",".join("".join(letters[index] for index in operand) for _, operand in operands)
-    output = "".join(letters[index] for index in axes)
-    return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
-
-
-def _aligned(text: str, axes: tuple[Idx, ...], target: tuple[Idx, ...]) -> str:
-    """Insert the axes of size 1 that broadcasting to `target` needs."""
-    missing = [index not in axes for index in target]
-    start = missing.index(False) if axes else len(target)
-    gaps = ", ".join("None" if gap else ":" for gap in missing[start:])
-    return f"{text}[{gaps}]" if any(missing[start:]) else text
-
-
-def _letters(indices: Iterable[Idx]) -> dict[Idx, str]:
+def letters_for(indices: Iterable[Idx]) -> dict[Idx, str]:
+    """Return a letter of an einsum for each index; ValueError if there are too many."""
     distinct = list(dict.fromkeys(indices))
     if len(distinct) > len(ascii_letters):
         limit = f"torch.einsum has letters for {len(ascii_letters)}"

@@ -10,6 +10,7 @@ Variables keep their names. Sizes are symbols: two that may differ are not taken
 
 import dis
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +30,7 @@ def derive(function: Callable[..., Any], /, **shapes: str) -> Program:
     Each argument is given by its axes, `X="n d"`: sizes are symbols, or numbers; `""` is a real number; `t="n -> d"` is
     an array of n whole numbers below d. ValueError on what cannot be traced, and as `backward`.
     """
-    return backward(trace(function, **shapes))
+    return replace(backward(trace(function, **shapes)), arguments=tuple(shapes))
 
 
 def trace(function: Callable[..., Any], /, **shapes: str) -> Definition:
