@@ -109,7 +109,7 @@ LAYERS = {
 SIZES = {"n": 4, "m": 3, "d": 5, "p": 3, "q": 2, "h": 4, "c": 3, "v": 2, "r": 2, "k": 2}
 
 
-# The formulas round otherwise than autograd does: in bfloat16, and after many steps in float32, by more than is allowed.
+# The formulas round otherwise than autograd does, by more than is allowed in bfloat16, and after many steps in float32.
 EXACT_ENOUGH = dict.fromkeys(("attention", "transformer_block"), (torch.float64,))
 
 
