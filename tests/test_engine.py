@@ -323,8 +323,8 @@ def with_another_sign(definition: Definition) -> str | None:
     return found and found.replace(" - ", " + ")
 
 
-def with_letters_swapped(operands: Any, axes: Any) -> str:
-    return str(RIGHT["_einsum"](operands, axes[::-1]))
+def with_letters_swapped(coder: torch_code.Coder, operands: Any, axes: Any) -> str:
+    return str(RIGHT["einsum"](coder, operands, axes[::-1]))
 
 
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
@@ -336,9 +336,9 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "a case holds where an earlier one does": ("_as_product", with_every_case),
     "a matrix form lacks a transpose": ("matrix_form", without_a_transpose),
     "a matrix form has another sign": ("matrix_form", with_another_sign),
-    "the letters of an einsum are swapped": ("_einsum", with_letters_swapped),
+    "the letters of an einsum are swapped": ("einsum", with_letters_swapped),
 }
-MODULES = (calculus, derivation, torch_code)
+MODULES: tuple[Any, ...] = (calculus, derivation, torch_code, torch_code.Coder)
 RIGHT: dict[str, Any] = {
     name: next(vars(module)[name] for module in MODULES if name in vars(module)) for name, _ in MISTAKES.values()
 }

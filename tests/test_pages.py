@@ -24,7 +24,8 @@ PAGES = [
     "404.html",
     *(f"{page.parent.relative_to(ROOT)}/index.html" for page in sorted(ROOT.glob("posts/*/index.qmd"))),
 ]
-VIEWS: list[tuple[int, Literal["light", "dark"]]] = [(390, "light"), (1280, "dark")]
+View = tuple[int, Literal["light", "dark"]]
+VIEWS: list[View] = [(390, "light"), (1280, "dark")]
 WIDTHS = [320, 390, 768, 1280, 2560]
 
 # What the checker says of pages that are right.

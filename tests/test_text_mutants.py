@@ -57,9 +57,9 @@ def test_what_is_drawn_is_chosen_by_the_seed_alone() -> None:
 
 
 def test_a_sample_of_corruptions_is_caught_and_what_corrupts_nothing_is_not(site: Path) -> None:
-    formula = next(s for s in statements(MSE) if s.kind == "says" and "=" in s.text)
+    formula = next(s for s in statements(RELU) if s.kind == "says" and "=" in s.text)
     none = Corruption(formula, "none", f"{formula.text} ")
-    report = tried([*drawn(0, 20, 0, [MSE, RELU]), none])
+    report = tried([*drawn(0, 20, 0, [RELU]), none])
     assert len(report.tried) == 21
     assert none in report.survivors, "what finds survivors is itself broken"
     assert len(report.survivors) <= 2, report

@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import pytest
@@ -32,25 +31,6 @@ def given(axes: dict[str, str], sizes: dict[str, int], seed: int) -> dict[str, T
         random = torch.randn(extents, dtype=torch.float64, requires_grad=True)
         tensors[name] = torch.randint(0, sizes[below.strip()], extents) if below else random
     return tensors
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_gradients_of_traced_functions_are_autograds_at_five_shapes(name: str) -> None:
-    function, axes = FUNCTIONS[name][0], arguments(*FUNCTIONS[name])
-    program = derive(function, **axes)
-    letters = sorted({letter for text in axes.values() for letter in text.replace("->", " ").split()})
-    compiled = {wrt: program[wrt].compile() for wrt, text in axes.items() if "->" not in text}
-    for seed in range(5):
-        random = Random(seed)
-        sizes = {letter: 1 if letter == "1" else random.randint(2, 5) for letter in letters}
-        tensors = given(axes, sizes, seed)
-        output = function(**tensors)
-        G = torch.randn(output.shape, dtype=torch.float64)
-        torch.autograd.backward(output, G if output.dim() else None)
-        values = {called: tensor.detach() for called, tensor in tensors.items()} | {"G": G}
-        for wrt, gradient in compiled.items():
-            numbers = {called: values[called] for called in gradient.arrays} | {s: sizes[s] for s in gradient.sizes}
-            torch.testing.assert_close(gradient(**numbers), tensors[wrt].grad, rtol=1e-9, atol=1e-11)
 
 
 def test_what_is_computed_is_defined_under_the_names_of_variables() -> None:

@@ -464,7 +464,8 @@ class _Rewriter:
         """Return the largest exponent in a sum of exponentials, as an entry of an array of its own."""
         longest = sorted(base.atoms(Indexed), key=lambda entry: (-len(entry.indices), str(entry)))
         order = [index for entry in longest for index in entry.indices]
-        places = tuple(sorted(free_indices(base), key=lambda index: (order.index(index), str(index))))
+        rest = sorted(free_indices(base) - {*order}, key=str)
+        places = tuple(index for index in dict.fromkeys([*order, *rest]) if index in free_indices(base))
         letters = {index: Idx(f"_{place}", size(index)) for place, index in enumerate(places)}
         plain = [term._replace(coefficient=Mul(*_brackets(term))) for term in terms]
         key = canonical(rename(_sum(plain, sympy.S.Zero), letters))
