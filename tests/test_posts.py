@@ -13,7 +13,7 @@ from cases import CASES
 from conftest import copy_project
 from statements import CELL
 
-from handgrad import Layer, Linear
+from handgrad import Layer, MSELoss
 
 Render = Callable[[], CompletedProcess[str]]
 
@@ -177,10 +177,10 @@ def test_a_wrong_layer_cannot_be_published(layer_posts: tuple[Path, Render]) -> 
 
 def test_editing_a_layer_runs_the_posts_that_use_it_and_no_other(layer_posts: tuple[Path, Render]) -> None:
     folder, render = layer_posts
-    path = module_of(Linear, folder)
+    path = module_of(MSELoss, folder)
     path.write_text(path.read_text() + "\n# A comment.\n")
     lines = render().stdout.splitlines()
-    assert [("posts/linear" in line) for line in lines if " ran " in line] == [True]
+    assert [("posts/mse" in line) for line in lines if " ran " in line] == [True]
     assert " ran " not in render().stdout
 
 
