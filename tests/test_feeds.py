@@ -11,6 +11,8 @@ import pytest
 from samples import BLOG_INDEX, BLOG_SETTINGS, MISSING, ONE, card
 from website import Project, cell, complaint
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 
 def read(project: Project, name: str) -> str:
     return project.site()[name].decode()

@@ -8,6 +8,8 @@ import pytest
 from samples import BLOG_INDEX, BLOG_SETTINGS, DRAW
 from website import Project, cell, complaint, finished, until
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 
 def test_a_script_runs_before_the_pages_are_read_and_is_told_what_quarto_tells_it(blog: Project) -> None:
     script = """\
@@ -71,7 +73,6 @@ for page in map(Path, pages):
 """
 
 
-@pytest.mark.slow
 def test_scripts_finish_the_pages_before_the_site_is_exchanged(tmp_path: Path) -> None:
     page = "PLACE and [made](made.html) ![a](dot.svg)"
     project = finished(tmp_path / "one", FINISH, index=page, other="words\n\nPLACE")
@@ -133,7 +134,6 @@ def test_what_cells_got_wrong_is_reported_before_a_script_runs(tmp_path: Path) -
     assert not (project.root / "ran").exists()
 
 
-@pytest.mark.slow
 def test_a_script_that_outlives_a_killed_render_writes_into_no_other_site(tmp_path: Path) -> None:
     wait = "import time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
     first = "open('ready', 'w')\n" + wait

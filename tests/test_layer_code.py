@@ -22,6 +22,8 @@ from handgrad import Layer, check_layer
 from handgrad.symbolic import derive
 from handgrad.symbolic.saved import least
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograds(name: str) -> None:
@@ -150,7 +152,6 @@ class Turned(Layer):
         return self.layer.parameters()
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:var.*degrees of freedom")
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_pass_the_check_against_the_function_that_they_are_made_of(name: str) -> None:

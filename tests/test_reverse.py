@@ -17,6 +17,8 @@ from handgrad.symbolic.calculus import in_order
 from handgrad.symbolic.derivation import whole_numbers, whole_numbers_of
 from handgrad.symbolic.reuse import Known, in_names
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 i, j, k, e, a, c = indices("i:n j:m k:d l:q a:d c:m")
 X, W, Z = array("X", i, k), array("W", k, e), array("Z", i, k)
 t = array("t", i, integer=True)
