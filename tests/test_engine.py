@@ -301,7 +301,7 @@ def without_a_factor(value: Expr) -> Expr:
 
 def without_repeats(term: calculus.Term) -> Expr:
     found = [index for index in term.dummies if any(index in calculus.free_indices(f) for f in term.factors)]
-    return RIGHT["_rebuild"](calculus.Term(term.factors, tuple(found)))
+    return RIGHT["rebuilt"](calculus.Term(term.factors, tuple(found)))
 
 
 def with_every_case(value: Expr) -> Expr:
@@ -331,7 +331,7 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "a term of a derivative is lost": ("differentiate", without_a_term),
     "what is defined counts as constant": ("differentiate", without_what_is_defined),
     "a factor is lost": ("contract", without_a_factor),
-    "a sum over what does not occur does not multiply": ("_rebuild", without_repeats),
+    "a sum over what does not occur does not multiply": ("rebuilt", without_repeats),
     "a letter is put where it means something else": ("_fresh", lambda index: index),
     "a case holds where an earlier one does": ("_as_product", with_every_case),
     "a matrix form lacks a transpose": ("matrix_form", without_a_transpose),

@@ -12,7 +12,7 @@ from sympy import Dummy, Expr, Idx, Indexed, Symbol
 from sympy.logic.boolalg import Boolean
 
 from handgrad.symbolic.calculus import Definition, define, rename, size
-from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.formulas import Iverson, Sum, free_name
 from handgrad.symbolic.run import Run
 
 # The module that calls the function that is traced.
@@ -87,17 +87,19 @@ class SymbolicArray:
     def define(self, wanted: str) -> None:
         """Give it a name: from now on it is an entry of an array that is defined."""
         indices = [index for index in self.axes if index is not None]
-        letters = self.run.letters_for(indices)
-        self.definition = define(self.run.name(wanted), rename(self.value, letters), *letters.values())
+        self.definition = self.defined(wanted, indices)
         self.value = self.definition[tuple(indices)] if indices else self.definition.base
 
     def output(self, wanted: str) -> Definition:
         """Return it as a definition that has all of its axes, those of size 1 too."""
         if self.definition is None or None in self.axes:
-            own = [index or Idx(Dummy("o", integer=True), 1) for index in self.axes]
-            letters = self.run.letters_for(own)
-            self.definition = define(self.run.name(wanted), rename(self.value, letters), *letters.values())
+            self.definition = self.defined(wanted, [i or Idx(Dummy("o", integer=True), 1) for i in self.axes])
         return self.definition
+
+    def defined(self, wanted: str, indices: Sequence[Idx]) -> Definition:
+        """Return it as a definition over some indices, with letters to be printed."""
+        letters = self.run.letters_for(indices)
+        return define(free_name(wanted, self.run.taken), rename(self.value, letters), *letters.values())
 
     def named(self, wanted: str | None = None) -> "SymbolicArray":
         """Define it under the name of the variable that holds it, or else, if it is no entry yet, as is wanted."""
@@ -210,7 +212,7 @@ class SymbolicArray:
     # Places
 
     def __getitem__(self, where: Any) -> "SymbolicArray":
-        """Return entries: by whole numbers, `:`, `None`, `...`, and one array of whole numbers in place of an axis."""
+        """Return entries: `:` and `...` keep axes, `None` inserts one, arrays of whole numbers choose from theirs."""
         return taken(self, where if isinstance(where, tuple) else (where,))
 
     @classmethod
@@ -295,7 +297,9 @@ def matmul(left: SymbolicArray, right: SymbolicArray) -> SymbolicArray:
     if not one.ndim or not two.ndim:
         raise ValueError("a number has no matrix product: write *")
     inner, other = one.axes[-1], two.axes[-2 if two.ndim > 1 else -1]
-    broadcast([(inner,), (other,)]) if (inner is None) == (other is None) else _refuse(one, two)
+    if (inner is None) != (other is None):
+        raise ValueError(f"a matrix product of shapes {one.shape} and {two.shape}: the inner sizes differ")
+    broadcast([(inner,), (other,)])
     rows, columns = one.axes[-2:-1], two.axes[-1:] if two.ndim > 1 else ()
     stack = broadcast([one.axes[:-2], two.axes[:-2]])
     product = aligned(_without(one, 2), stack) * aligned(_without(two, 2), stack)
@@ -306,10 +310,6 @@ def matmul(left: SymbolicArray, right: SymbolicArray) -> SymbolicArray:
 
 def _without(own: SymbolicArray, count: int) -> SymbolicArray:
     return SymbolicArray(own.run, own.axes[:-count], own.value)
-
-
-def _refuse(one: SymbolicArray, two: SymbolicArray) -> None:
-    raise ValueError(f"a matrix product of shapes {one.shape} and {two.shape}: the inner sizes differ")
 
 
 def taken(own: SymbolicArray, where: tuple[Any, ...]) -> SymbolicArray:

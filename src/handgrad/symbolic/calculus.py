@@ -387,7 +387,7 @@ def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
 def contract(value: Expr) -> Expr:
     """Return `value` as a sum of products, with each delta over a summed index replaced by what it selects."""
     merged: dict[Expr, list[Expr]] = {}
-    parts = [*map(_rebuild, _selected(value))]
+    parts = [*map(rebuilt, _selected(value))]
     if len(parts) == 1:
         return parts[0]
     for part in parts:
@@ -628,7 +628,8 @@ def _select(term: Term) -> Term:
     return term
 
 
-def _rebuild(term: Term) -> Expr:
+def rebuilt(term: Term) -> Expr:
+    """Return a term as an expression: what is not summed over stands before the sum."""
     bound = {*term.dummies}
     outer = Mul(*(factor for factor in term.factors if not free_indices(factor) & bound))
     inner = Mul(*(factor for factor in term.factors if free_indices(factor) & bound))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from handgrad.symbolic.formulas import free_name
+
 # The longest line: the body of a method starts after eight columns.
 WIDTH = 120
 # What a call or a product that is computed twice is called.
@@ -26,7 +28,7 @@ def without_repetition(lines: Sequence[Line], taken: Iterable[str]) -> list[Line
     while found := _repeated(trees) or _too_long(trees):
         sharing = _Sharing(ast.dump(found))
         place = next(place for place, (_, tree) in enumerate(trees) if sharing.is_in(tree))
-        sharing.name = _free(_NAMES.get(_kind(found), "part"), used)
+        sharing.name = free_name(_NAMES.get(_kind(found), "part"), used)
         trees = [(name, sharing.visit(tree)) for name, tree in trees]
         trees.insert(place, (sharing.name, found))
     return [(name, spaced(tree)) for name, tree in trees]
@@ -58,15 +60,6 @@ def _parts(tree: ast.expr) -> list[ast.expr]:
 
 def _length(node: ast.expr) -> int:
     return len(spaced(node))
-
-
-def _free(wanted: str, used: set[str]) -> str:
-    name, number = wanted, 1
-    while name in used:
-        number += 1
-        name = f"{wanted}_{number}"
-    used.add(name)
-    return name
 
 
 def _kind(node: ast.AST) -> str:

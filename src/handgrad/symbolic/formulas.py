@@ -192,6 +192,16 @@ def require_name(name: Any, what: str, number: bool = False) -> None:
         raise ValueError(f"{what} cannot be called {name}: it would be printed as {_PRINTED_AS_NUMBERS[name]} is")
 
 
+def free_name(wanted: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, h, h_2, h_3, and take it."""
+    name, times = wanted, 1
+    while name in taken:
+        times += 1
+        name = f"{wanted}_{times}"
+    taken.add(name)
+    return name
+
+
 def require_formula(name: str, value: Any) -> None:
     """Raise ValueError on anything in a formula that is not known to be derived, printed and compiled right."""
     if isinstance(value, IndexedBase):

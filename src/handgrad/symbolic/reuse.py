@@ -18,6 +18,7 @@ from handgrad.symbolic.calculus import (
     free_indices,
     indices_of,
     outermost,
+    rebuilt,
     rename,
     size,
     terms,
@@ -60,7 +61,7 @@ def _by_parts(value: Expr, known: Known) -> Expr:
 def _by_factors(value: Expr, known: Known) -> Expr:
     """Divide, or multiply, products by the value as often as that makes them shorter, and the name in its place."""
     named = [Term(_divided(Mul(*term.factors), known), term.dummies) for term in terms(value)]
-    return _factored(Add(*map(_rebuilt, named)))
+    return _factored(Add(*map(rebuilt, named)))
 
 
 def _divided(term: Expr, known: Known) -> tuple[Expr, ...]:
@@ -123,12 +124,6 @@ def _factored(value: Expr) -> Expr:
     scalars = _scalars(value)
     back = {scalar: part for part, scalar in scalars.items()}
     return sympy.factor_terms(sympy.cancel(value.xreplace(scalars))).xreplace(back)
-
-
-def _rebuilt(term: Term) -> Expr:
-    bound = {*term.dummies}
-    outer, inner = ([f for f in term.factors if bool(free_indices(f) & bound) is inside] for inside in (False, True))
-    return Mul(*outer) * Sum(Mul(*inner), *term.dummies)
 
 
 def _length(value: Expr) -> int:

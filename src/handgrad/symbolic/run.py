@@ -27,15 +27,6 @@ class Run:
         letter = self.letters.setdefault(extent, next(free, "i"))
         return Idx(Dummy(letter, integer=True), extent)
 
-    def name(self, wanted: str) -> str:
-        """Return a name that is not taken yet: h, h_2, h_3 for a variable that a loop binds anew."""
-        name, times = wanted, 1
-        while name in self.taken:
-            times += 1
-            name = f"{wanted}_{times}"
-        self.taken.add(name)
-        return name
-
     def letters_for(self, indices: Sequence[Idx]) -> dict[Idx, Idx]:
         """Return letters to print for the indices of a definition: of two over one size, the second has another."""
         found: dict[Idx, Idx] = {}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain, count, pairwise
+from itertools import pairwise
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from handgrad.symbolic.calculus import (
     size,
     symbols_beside_entries,
 )
-from handgrad.symbolic.formulas import FUNCTIONS, Iverson, Name, Sum, TensorSymbol
+from handgrad.symbolic.formulas import FUNCTIONS, Iverson, Name, Sum, TensorSymbol, free_name
 from handgrad.symbolic.notation import reading_order
 from handgrad.symbolic.stable import CODE, Largest, stabilized
 
@@ -301,9 +301,7 @@ class Coder:
 
     def definition(self, definition: Definition) -> str:
         """Return code of a whole array, and remember its name."""
-        names = chain([definition.name], (f"{definition.name}_{number}" for number in count(2)))
-        name = self.names[definition.base] = next(name for name in names if name not in self.taken)
-        self.taken.add(name)
+        self.names[definition.base] = free_name(definition.name, self.taken)
         printed, axes = self.printable(definition.value, definition.indices)
         code = self.printer.doprint(printed)
         if _is_number(printed):
