@@ -12,7 +12,8 @@ from torch.nn import functional
 from handgrad import Exp, Layer, Linear, MSELoss, Receipt, ReLU, accumulate, check_layer
 from handgrad.layer import NOT_WANTED
 from handgrad.symbolic import Definition, Derivation, Sum, array, define, indices, mean, sizes, vjp
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch
+from handgrad.symbolic.compiled import TorchFunction
+from handgrad.symbolic.torch_code import compile_torch
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 

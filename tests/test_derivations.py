@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, integers, mean, sizes, vjp
-from handgrad.symbolic.calculus import in_order
+from handgrad.symbolic.compiled import TorchFunction
+from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.formulas import FUNCTIONS as KNOWN
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch
+from handgrad.symbolic.torch_code import compile_torch
 
 n, c, d, h, o, p, q, u, v = sizes("n c d h o p q u v")
 lookup = array("u", n, integer=True)

@@ -1,6 +1,7 @@
 """Derivations of random definitions are right: what loops and dual numbers give, in every entry."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,20 +18,9 @@ from matrices import UnknownError, matrix_value
 from sympy import Add, Dummy, Expr, Indexed, Integer, Mul, Piecewise, Pow, exp, preorder_traversal
 from torch import Tensor
 
-from handgrad.symbolic import (
-    Definition,
-    Iverson,
-    Sum,
-    array,
-    backward,
-    calculus,
-    define,
-    derivation,
-    formulas,
-    jacobian,
-    torch_code,
-    vjp,
-)
+from handgrad.symbolic import Definition, Iverson, Sum, array, backward, define, formulas, jacobian, letters, terms, vjp
+from handgrad.symbolic.coder import Coder
+from handgrad.symbolic.definitions import definition_of
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.torch_code import compile_torch
 
@@ -289,8 +279,8 @@ def without_a_term(value: Expr, entry: Expr) -> Expr:
 
 
 def without_what_is_defined(value: Expr, entry: Expr) -> Expr:
-    hidden = {part: Dummy() for part in calculus.outermost(value, (Indexed, formulas.Name))}
-    defined = {part: hidden[part] for part in hidden if calculus.definition_of(part)}
+    hidden = {part: Dummy() for part in letters.outermost(value, (Indexed, formulas.Name))}
+    defined = {part: hidden[part] for part in hidden if definition_of(part)}
     return RIGHT["differentiate"](value.xreplace(defined), entry)
 
 
@@ -299,9 +289,9 @@ def without_a_factor(value: Expr) -> Expr:
     return Mul(*found.args[1:]) if isinstance(found, Mul) else found
 
 
-def without_repeats(term: calculus.Term) -> Expr:
-    found = [index for index in term.dummies if any(index in calculus.free_indices(f) for f in term.factors)]
-    return RIGHT["rebuilt"](calculus.Term(term.factors, tuple(found)))
+def without_repeats(term: terms.Term) -> Expr:
+    found = [index for index in term.dummies if any(index in letters.free_indices(f) for f in term.factors)]
+    return RIGHT["rebuilt"](terms.Term(term.factors, tuple(found)))
 
 
 def with_every_case(value: Expr) -> Expr:
@@ -323,7 +313,7 @@ def with_another_sign(definition: Definition) -> str | None:
     return found and found.replace(" - ", " + ")
 
 
-def with_letters_swapped(coder: torch_code.Coder, operands: Any, axes: Any) -> str:
+def with_letters_swapped(coder: Coder, operands: Any, axes: Any) -> str:
     return str(RIGHT["einsum"](coder, operands, axes[::-1]))
 
 
@@ -332,13 +322,16 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "what is defined counts as constant": ("differentiate", without_what_is_defined),
     "a factor is lost": ("contract", without_a_factor),
     "a sum over what does not occur does not multiply": ("rebuilt", without_repeats),
-    "a letter is put where it means something else": ("_fresh", lambda index: index),
+    "a letter is put where it means something else": ("fresh_copy", lambda index: index),
     "a case holds where an earlier one does": ("_as_product", with_every_case),
     "a matrix form lacks a transpose": ("matrix_form", without_a_transpose),
     "a matrix form has another sign": ("matrix_form", with_another_sign),
     "the letters of an einsum are swapped": ("einsum", with_letters_swapped),
 }
-MODULES: tuple[Any, ...] = (calculus, derivation, torch_code, torch_code.Coder)
+MODULES: list[Any] = [
+    Coder,
+    *(module for name, module in sorted(sys.modules.items()) if name.startswith("handgrad.symbolic.")),
+]
 RIGHT: dict[str, Any] = {
     name: next(vars(module)[name] for module in MODULES if name in vars(module)) for name, _ in MISTAKES.values()
 }

@@ -14,7 +14,8 @@ from sympy import Expr, cos, exp, log, sin, sqrt, tanh
 from torch import Tensor
 
 from handgrad.symbolic import Definition, Sum, array, define, indices, jacobian, mean, vjp
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch
+from handgrad.symbolic.compiled import TorchFunction
+from handgrad.symbolic.torch_code import compile_torch
 
 i, j, k, h, f, g = indices("i:n j:n k:n h:n f:n g:n")
 a, e, u = indices("a:p e:p u:q")

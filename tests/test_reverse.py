@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from handgrad.symbolic import Definition, Iverson, Program, Sum, array, backward, define, indices, mean, reuse, reverse
-from handgrad.symbolic.calculus import in_order
+from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.derivation import whole_numbers, whole_numbers_of
 from handgrad.symbolic.reuse import Known, in_names
 

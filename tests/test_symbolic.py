@@ -13,8 +13,10 @@ from sympy import Abs, And, Expr, Function, KroneckerDelta, Piecewise, Rational,
 from torch.nn import functional as F
 
 from handgrad.symbolic import Definition, Idx, Iverson, Sum, array, define, expand, jacobian, matrix, vjp
-from handgrad.symbolic.calculus import canonical, contract, differentiate, rename
+from handgrad.symbolic.calculus import differentiate
+from handgrad.symbolic.letters import rename
 from handgrad.symbolic.matrix import matrix_form
+from handgrad.symbolic.terms import canonical, contract
 from handgrad.symbolic.torch_code import compile_torch
 
 A, x = array("A", n, n), array("x", n)

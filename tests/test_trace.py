@@ -12,7 +12,7 @@ from torch import Tensor
 
 from handgrad import symbolic
 from handgrad.symbolic import derive
-from handgrad.symbolic.calculus import in_order
+from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.trace import trace
 
 Axes = tuple[str, ...]

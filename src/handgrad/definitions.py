@@ -8,10 +8,12 @@ import torch
 from sympy import Symbol
 from torch import Tensor
 
-from handgrad.symbolic.calculus import Definition, array
+from handgrad.symbolic.compiled import TorchFunction
+from handgrad.symbolic.definitions import Definition, made_of
 from handgrad.symbolic.derivation import jacobian, vjp, whole_numbers_of
+from handgrad.symbolic.indexed import array
 from handgrad.symbolic.reverse import Program
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
+from handgrad.symbolic.torch_code import compile_torch
 from handgrad.testing import TOLERANCE, CheckError, Line, Receipt, added_up, name_of, show
 
 

@@ -16,10 +16,11 @@ from sympy import Idx, IndexedBase, Symbol
 from torch import Tensor
 
 from handgrad.formula import Formula, FormulaError, Names, parse
-from handgrad.symbolic.calculus import Definition, in_order, size
+from handgrad.symbolic.definitions import Definition, in_order, made_of
 from handgrad.symbolic.derivation import Derivation, whole_numbers_of
+from handgrad.symbolic.letters import size
 from handgrad.symbolic.notation import Markdown
-from handgrad.symbolic.torch_code import compile_torch, made_of
+from handgrad.symbolic.torch_code import compile_torch
 
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 NUMBERS: dict[str, float] = {word: number for number, word in enumerate(_DIGITS)}

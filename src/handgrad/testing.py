@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from handgrad.layer import Layer, as_function, backward, takes_needs_input_grad
-from handgrad.symbolic.torch_code import TorchFunction
+from handgrad.symbolic.compiled import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 

@@ -11,9 +11,10 @@ Indices count from 0, as torch's do. Nothing here imports torch until a formula 
 
 from sympy import Idx
 
-from handgrad.symbolic.calculus import Definition, array, define, expand, indices, integers, mean, sizes
+from handgrad.symbolic.definitions import Definition, define, expand
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.indexed import array, indices, integers, mean, sizes
 from handgrad.symbolic.notation import Markdown
 from handgrad.symbolic.reverse import Gradient, Program, backward
 from handgrad.symbolic.trace import derive

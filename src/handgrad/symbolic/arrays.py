@@ -11,8 +11,9 @@ import sympy
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, define, rename, size
+from handgrad.symbolic.definitions import Definition, define
 from handgrad.symbolic.formulas import Iverson, Sum, free_name
+from handgrad.symbolic.letters import rename, size
 from handgrad.symbolic.run import Run
 
 # The module that calls the function that is traced.

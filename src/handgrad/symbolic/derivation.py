@@ -10,28 +10,27 @@ from typing import Any
 import sympy
 from sympy import Expr, Idx, Indexed, IndexedBase, Integer, Rational, Symbol
 
-from handgrad.symbolic.calculus import (
+from handgrad.symbolic.calculus import differentiate, scalar_derivative
+from handgrad.symbolic.compiled import TorchFunction
+from handgrad.symbolic.definitions import (
     Definition,
-    array,
-    contract,
     define,
-    differentiate,
     expand,
     in_order,
     indices_of,
     label_of,
+    made_of,
     parts_of,
-    rename,
-    require_fitting,
     require_part,
-    scalar_derivative,
-    size,
 )
 from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
+from handgrad.symbolic.indexed import array, require_fitting
 from handgrad.symbolic.kinks import exceptions
+from handgrad.symbolic.letters import rename, size
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
-from handgrad.symbolic.torch_code import TorchFunction, compile_torch, made_of
+from handgrad.symbolic.terms import contract
+from handgrad.symbolic.torch_code import compile_torch
 
 
 @dataclass(frozen=True)

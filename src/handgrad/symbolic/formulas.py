@@ -13,7 +13,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean, BooleanAtom
 
 if TYPE_CHECKING:
-    from handgrad.symbolic.calculus import Definition
+    from handgrad.symbolic.definitions import Definition
 
 
 class Code(NamedTuple):

@@ -7,8 +7,10 @@ import sympy
 from sympy import Abs, Add, Dummy, Eq, Expr, Idx, Indexed, Ne, Piecewise, Symbol, sign
 from sympy.core.relational import Relational
 
-from handgrad.symbolic.calculus import Definition, in_order, label_of, outermost, size, with_brackets
+from handgrad.symbolic.calculus import with_brackets
+from handgrad.symbolic.definitions import Definition, in_order, label_of
 from handgrad.symbolic.formulas import Iverson, Name, Sum
+from handgrad.symbolic.letters import outermost, size
 from handgrad.symbolic.notation import latex
 
 

@@ -7,15 +7,16 @@ from typing import Any
 import sympy
 from sympy import Expr, Indexed, Symbol
 
-from handgrad.symbolic.calculus import Definition, symbols_beside_entries
 from handgrad.symbolic.code_text import WIDTH, Line, enclosed, tuple_lines, without_repetition
+from handgrad.symbolic.definitions import Definition, symbols_of
 from handgrad.symbolic.formulas import Array, Name, Sum, TensorSymbol
+from handgrad.symbolic.letters import symbols_beside_entries
 from handgrad.symbolic.matrix_code import MatrixCoder
 from handgrad.symbolic.saved import count, least
 from handgrad.symbolic.shapes import Shapes, shape_of
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.stacks import Stacked
-from handgrad.symbolic.torch_code import known_functions, symbols_of
+from handgrad.symbolic.torch_code import known_functions
 
 # What a layer calls something else so.
 RESERVED = {"torch", "math", "self", "batch", "grad_output", "dtype", "device", "Layer", "Tensor", "Iterator"} | {

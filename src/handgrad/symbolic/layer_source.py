@@ -4,14 +4,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handgrad.symbolic.calculus import Definition, in_order
 from handgrad.symbolic.code_text import WIDTH, enclosed
+from handgrad.symbolic.definitions import Definition, given_in, in_order, made_of
 from handgrad.symbolic.formulas import Array, require_name
 from handgrad.symbolic.layer_code import RESERVED, LayerCode
 from handgrad.symbolic.plain_text import equation
 from handgrad.symbolic.shapes import shape_of
 from handgrad.symbolic.stacks import stacked
-from handgrad.symbolic.torch_code import given_in, made_of
 
 _HEAD = '''    def __init__(
         self,

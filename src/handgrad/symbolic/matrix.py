@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, S
 from sympy.logic.boolalg import Boolean
 
-from handgrad.symbolic.calculus import Definition, Term, canonical, free_indices, rename, size, terms
+from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.letters import free_indices, rename, size
 from handgrad.symbolic.notation import apart, entrywise, joined, latex, scaled
+from handgrad.symbolic.terms import Term, canonical, terms
 
 
 def matrix_form(definition: Definition) -> str | None:

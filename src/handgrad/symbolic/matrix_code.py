@@ -10,11 +10,14 @@ from typing import Any
 
 from sympy import Expr, Idx, Indexed
 
-from handgrad.symbolic.calculus import Definition, size
 from handgrad.symbolic.code_text import without_repetition
+from handgrad.symbolic.coder import Coder, Operand, letters_for
+from handgrad.symbolic.compiled import TorchGradients
+from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson
+from handgrad.symbolic.letters import size
 from handgrad.symbolic.stable import stabilized
-from handgrad.symbolic.torch_code import Coder, Operand, TorchGradients, code_of, letters_for
+from handgrad.symbolic.torch_code import code_of
 
 # Products of more arrays are not tried in all orders.
 _MANY = 5

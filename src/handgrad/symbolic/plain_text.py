@@ -5,7 +5,7 @@ from typing import Any
 from sympy import Expr
 from sympy.printing.str import StrPrinter
 
-from handgrad.symbolic.calculus import Definition
+from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.notation import with_letters
 
 

@@ -11,19 +11,10 @@ from typing import Any, NamedTuple
 import sympy
 from sympy import Add, Dummy, Expr, Idx, Indexed, Mul, Symbol, exp
 
-from handgrad.symbolic.calculus import (
-    Term,
-    canonical,
-    contract,
-    free_indices,
-    indices_of,
-    outermost,
-    rebuilt,
-    rename,
-    size,
-    terms,
-)
+from handgrad.symbolic.definitions import indices_of
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.letters import free_indices, outermost, rename, size
+from handgrad.symbolic.terms import Term, canonical, contract, rebuilt, terms
 
 # More ways to put a formula's letters for those of a definition are not tried, nor are longer formulas rewritten.
 _MANY = 200

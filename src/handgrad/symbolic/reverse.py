@@ -10,26 +10,18 @@ from typing import Any, NamedTuple
 
 from sympy import Add, Expr, IndexedBase, Symbol
 
-from handgrad.symbolic.calculus import (
-    Definition,
-    array,
-    define,
-    freshened,
-    in_order,
-    label_of,
-    named_in,
-    parts_of,
-    require_part,
-    size,
-)
+from handgrad.symbolic.compiled import TorchFunction, TorchGradients
+from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
 from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.indexed import array
 from handgrad.symbolic.layer_source import layer_source
+from handgrad.symbolic.letters import freshened, named_in, size
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_gradients
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
-from handgrad.symbolic.torch_code import TorchFunction, TorchGradients, compile_torch, made_of
+from handgrad.symbolic.torch_code import compile_torch
 
 
 @dataclass(frozen=True)

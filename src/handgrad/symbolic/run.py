@@ -6,7 +6,7 @@ from string import ascii_lowercase
 
 from sympy import Dummy, Expr, Idx
 
-from handgrad.symbolic.calculus import size
+from handgrad.symbolic.letters import size
 
 # Indices have these letters, in this order, as far as nothing else is called so.
 _LETTERS = "ijk" + ascii_lowercase.replace("ijk", "").replace("e", "")

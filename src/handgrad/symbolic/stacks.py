@@ -11,9 +11,11 @@ import sympy
 from sympy import Dummy, Expr, Idx, Indexed, KroneckerDelta, Symbol
 from sympy.core.relational import Relational
 
-from handgrad.symbolic.calculus import Definition, array, contract, define, free_indices, in_order, size
+from handgrad.symbolic.definitions import Definition, define, given_in, in_order
 from handgrad.symbolic.formulas import Array, Sum
-from handgrad.symbolic.torch_code import given_in
+from handgrad.symbolic.indexed import array
+from handgrad.symbolic.letters import free_indices, size
+from handgrad.symbolic.terms import contract
 
 
 class Stacked(NamedTuple):

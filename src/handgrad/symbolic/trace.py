@@ -18,8 +18,9 @@ import sympy
 from sympy import Dummy, Expr, Idx, Symbol
 
 from handgrad.symbolic.arrays import SymbolicArray
-from handgrad.symbolic.calculus import Definition, array, sizes
+from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.indexed import array, sizes
 from handgrad.symbolic.reverse import Program, backward
 from handgrad.symbolic.run import Run
 

@@ -8,8 +8,8 @@ import sympy
 from sympy import Dummy, Expr, Idx, Piecewise
 
 from handgrad.symbolic.arrays import WORDS, SymbolicArray, aligned, broadcast, elementwise, looked_up, matmul
-from handgrad.symbolic.calculus import rename, size
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.letters import rename, size
 
 
 def _word(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
