@@ -52,7 +52,7 @@ def copy_results(source: Path, target: Path) -> None:
 def copy_project(folder: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
     """Copy what is rendered and the results that are known; return the function that renders it there."""
     folder.mkdir(exist_ok=True)
-    for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd", "404.qmd"):
+    for name in ("_quarto.yml", "pyproject.toml", "references.bib", "index.qmd", "404.qmd", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for name in ("posts", "src"):
         ignored = shutil.ignore_patterns("__pycache__", ".*_cache")

@@ -98,6 +98,14 @@ def test_the_kernel_is_this_interpreter_in_the_folder_of_the_page(project: Proje
     assert f"{sys.executable} {project.root}/posts 0" in project.html("posts/here")
 
 
+def test_a_page_imports_what_lies_beside_it_but_first_what_python_has(project: Project) -> None:
+    project.write("posts/mine.py", "VALUE = 'from beside the page'")
+    project.write("posts/json.py", "raise SystemExit('not the library')")
+    project.page("posts/here", cell("import json, mine\nprint(json.dumps(mine.VALUE))"))
+    assert project.render().err == ""
+    assert '"from beside the page"' in plain(project.html("posts/here"))
+
+
 @pytest.mark.parametrize(
     ("code", "line", "words"),
     [

@@ -93,7 +93,6 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> Project:
     "words",
     [
         "# Notes on $x^2$\n\nWhat is *in* a notebook.\n",
-        '```\npip install "it @ git+https://z.org/me/it"\n```',
         "## Why?\n\nSee Equation 1, Equation 2, Figure 2, Section 2, Theorem 1 and [the loss]",
         "[the loss](https://y.org/blog/notes.html#q1), as Parr (2018) showed. (The *note*.)\nIt costs \\$5, so",
         "[the other page](https://y.org/blog/folder/other.html#sec-there) and to [elsewhere](https://x.org/).",
@@ -115,7 +114,8 @@ def test_the_text_of_a_notebook_is_what_jupyter_shows(noted: Project, words: str
 
 
 def test_the_cells_of_a_notebook_are_those_of_the_page_with_their_outputs(noted: Project) -> None:
-    code = [cell for cell in notebook(noted, "notes").cells if cell.cell_type == "code"]
+    install, *code = [cell for cell in notebook(noted, "notes").cells if cell.cell_type == "code"]
+    assert install.source == '%pip install --quiet "it @ git+https://z.org/me/it"'
     ids = ["cell-1", "cell-2", "says", "exercise-x", "cell-6", "cell-7", "fig-drawn", "cell-9"]
     assert [cell.id for cell in code] == ids
     assert [cell.execution_count for cell in code] == [*range(1, 9)]
@@ -306,9 +306,22 @@ def test_a_notebook_asks_for_no_package_twice_and_keeps_the_words_of_an_error(pr
         "index", cell("import yaml\nimport sklearn") + cell("raise ValueError('two: x\\nlines: y')", "error: true")
     )
     assert project.render().status == 0
-    title, *_, code = notebook(project, "index").cells
-    assert "pip install .\n" in title.source
+    _, install, *_, code = notebook(project, "index").cells
+    assert install.source == "# In a copy of the project's folder:\n%pip install --quiet ."
     assert (code.outputs[0].ename, code.outputs[0].evalue) == ("ValueError", "two: x\nlines: y")
+
+
+def test_a_notebook_installs_the_wheel_that_the_site_carries(project: Project) -> None:
+    settings = SETTINGS.replace("format:\n", "format:\n  ipynb: default\n").replace("website:\n", "website:\n" + SITE)
+    project.write("_quarto.yml", settings.replace("  type: website\n", "  type: website\n  resources: ['up/*.whl']\n"))
+    project.write("pyproject.toml", '[project]\nname = "the-one"\ndependencies = []\n')
+    for name in ("another-2-py3-none-any.whl", "the_one-1.0-py3-none-any.whl"):
+        project.write(f"up/{name}", "")
+    project.page("index", cell("import sys, yaml\n[sys.executable, '-m', 'mypy', 'it.py']"))
+    assert project.render().err == ""
+    address = "https://y.org/blog/up/the_one-1.0-py3-none-any.whl"
+    assert notebook(project, "index").cells[1].source == f"%pip install --quiet {address} PyYAML mypy"
+    assert "up/the_one-1.0-py3-none-any.whl" in project.site()
 
 
 def test_without_an_address_a_notebook_has_no_links_within_the_site(project: Project) -> None:
@@ -317,8 +330,8 @@ def test_without_an_address_a_notebook_has_no_links_within_the_site(project: Pro
     project.page("other", "words")
     assert project.render().status == 0
     assert "\n\nwords and [more](https://x.org/)" in prose(notebook(project, "index"))
-    assert "pip install PyYAML\n" in prose(notebook(project, "index"))
-    assert "pip install" not in prose(notebook(project, "other"))
+    assert notebook(project, "index").cells[1].source == "%pip install --quiet PyYAML"
+    assert [cell.cell_type for cell in notebook(project, "other").cells] == ["markdown", "markdown"]
 
 
 def test_in_a_notebook_annotated_code_keeps_its_comments_and_its_list(project: Project) -> None:

@@ -19,7 +19,8 @@ Render = Callable[[], CompletedProcess[str]]
 
 ROOT = Path(__file__).parent.parent
 POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
-LESSONS = [post for post in POSTS if post.parent.name not in ("questions", "receipts")]
+OTHERS = {"questions", "receipts", "reference", "use"}
+LESSONS = [post for post in POSTS if post.parent.name not in OTHERS]
 
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: post.parent.name)
@@ -40,7 +41,7 @@ def test_cells_are_short_and_narrow(post: Path) -> None:
 
 def lacking(post: Path, source: str) -> list[str]:
     """Return what a post lacks, as far as its source tells."""
-    front, lesson = yaml.safe_load(source.split("---\n")[1]), post.parent.name not in ("questions", "receipts")
+    front, lesson = yaml.safe_load(source.split("---\n")[1]), post.parent.name not in OTHERS
     others = {yaml.safe_load(other.read_text().split("---\n")[1])["date"]: other for other in POSTS if other != post}
     names = [re.findall(rf"^#\| label: {kind}-(\S+)", source, re.M) for kind in ("exercise", "solution", "check")]
     found = {

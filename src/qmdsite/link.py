@@ -13,9 +13,9 @@ import lxml.html
 from qmdsite import markup
 from qmdsite.cache import Cache, digest
 from qmdsite.page import Article
-from qmdsite.paths import LIBS, chosen, decoded, files_of, out, rooted
+from qmdsite.paths import LIBS, decoded, out, rooted
 from qmdsite.problem import Position, Problem
-from qmdsite.project import Project, texts
+from qmdsite.project import Project, resources, texts
 
 URL = re.compile(r"""url\(\s*["']?([^"')\s]+)|@import\s+["']([^"']+)""")
 
@@ -58,16 +58,12 @@ def named_files(project: Project, files: dict[str, bytes]) -> Followed:
             followed.problems.append(Problem(*settings.at("css", count), f"the style sheet '{name}' does not exist"))
     if icon := project.website.get("favicon"):
         _take(project, icon, files, followed.added)
-    patterns = texts(project.options.get("resources"))
-    names = [str(file.relative_to(project.root)) for file in files_of(project.root)]
-    # The output folder is one of these, and so are the settings and what is secret.
-    site = str(project.output.relative_to(project.root))
-    names = [name for name in names if not re.search(r"(^|/)[._]", name) and not name.startswith(f"{site}/")]
-    found, idle = chosen(names, patterns)
+    found, idle = resources(project)
     for name in found:
         _take(project, name, files, followed.added)
     for count in idle:
-        words = f"'{patterns[count]}' matches no file of the project; names that start with '.' or '_' are left out"
+        pattern = texts(project.options.get("resources"))[count]
+        words = f"'{pattern}' matches no file of the project; names that start with '.' or '_' are left out"
         followed.problems.append(Problem(*settings.at("project", "resources", count), words))
     return followed
 

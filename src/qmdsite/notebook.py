@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,7 +20,7 @@ from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.pandoc import Form, Pandoc, about, placed
 from qmdsite.paths import out
 from qmdsite.problem import Problem
-from qmdsite.project import Project
+from qmdsite.project import Project, resources
 
 # The Markdown that Jupyter shows.
 FORM = Form("gfm+tex_math_dollars-tex_math_gfm-footnotes", {"wrap_text": "preserve"}, ("notebook",))
@@ -106,7 +107,7 @@ class Notebook(Composition):
     def write(self, text: str, project: Project, cache: Cache) -> bytes:
         """Return the notebook, given the composed text as Jupyter's Markdown."""
         root = project.root
-        cells = [self.opening(project, cache)]
+        cells = self.opening(project, cache)
         labels: dict[str, int] = {}
         first, *pieces = re.split(rf"<!--qmdsite {self.key} (\w+)-->", text)
         for word, piece in [("end", first), *zip(pieces[::2], pieces[1::2], strict=True)]:
@@ -136,17 +137,20 @@ class Notebook(Composition):
         notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
         return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
-    def opening(self, project: Project, cache: Cache) -> dict[str, Any]:
-        """Return the first cell: title, description, and what to install."""
+    def opening(self, project: Project, cache: Cache) -> list[dict[str, Any]]:
+        """Return the first cells: title and description, and one that installs what the others use."""
         meta = self.page.meta.values
         lines = [f"# {meta['title']}", *(meta[key] for key in ("subtitle", "description") if key in meta)]
-        if needed := list(requirements([cell for cell, _ in self.cells], project, cache)):
-            where = ", in a copy of the project's folder" if "." in needed else ""
-            lines.append(f"To run this notebook, install what it uses{where}:")
-            lines.append(f"```\npip install {' '.join(needed)}\n```")
         if self.exercises:
             lines.append(EXERCISES)
-        return self.text("title", "\n\n".join(lines), project.root)
+        title = self.text("title", "\n\n".join(lines), project.root)
+        needed = list(requirements([cell for cell, _ in self.cells], project, cache))
+        if not needed:
+            return [title]
+        where = "# In a copy of the project's folder:\n" if "." in needed else ""
+        source = f"{where}%pip install --quiet {' '.join(needed)}"
+        install: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": "install", "metadata": {}}
+        return [title, install | {"outputs": [], "source": source}]
 
     def text(self, name: str, text: str, root: Path) -> dict[str, Any]:
         """Return a cell of Markdown, with the images of the project in it."""
@@ -191,13 +195,23 @@ def _distinct(cells: list[dict[str, Any]]) -> None:
 
 def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[str]:
     """Return what pip must install for the cells: the project, and what they import beyond what it depends on."""
-    package, repository = project.package, project.website.get("repo-url")
+    package = project.package
     if cells and package.name:
-        yield f'"{package.name} @ git+{repository}"' if repository else "."
+        yield _place(project)
     imported = {module for cell in cells for module in modules(cell.code)} - sys.stdlib_module_names - {"IPython"}
     found: dict[str, list[str]] = json.loads(cache.get_or_make("modules", _packages))
     known = {_normal(each) for each in (package.name, *package.dependencies)}
     yield from sorted({name for module in imported for name in found.get(module, ())[:1] if _normal(name) not in known})
+
+
+def _place(project: Project) -> str:
+    """Return where pip finds the package: its wheel on the site, else its repository, else its folder."""
+    name, website = _normal(project.package.name), project.website
+    wheels = [Path(file) for file in resources(project)[0] if file.endswith(".whl")]
+    own = [str(wheel) for wheel in wheels if _normal(wheel.name.partition("-")[0]) == name]
+    if own and "site-url" in website:
+        return project.address(own[0])
+    return f'"{project.package.name} @ git+{website["repo-url"]}"' if "repo-url" in website else "."
 
 
 def _packages() -> bytes:
@@ -211,7 +225,7 @@ def _normal(requirement: str) -> str:
 
 
 def modules(code: str) -> Iterator[str]:
-    """Return the top modules that some code imports, where it is plain Python."""
+    """Return the top modules that some code imports, or runs as in [python, "-m", "mypy"], where it is plain Python."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -221,3 +235,6 @@ def modules(code: str) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+        elif isinstance(node, ast.List):
+            words = [part.value if isinstance(part, ast.Constant) else None for part in node.elts]
+            yield from (str(name).partition(".")[0] for option, name in pairwise(words) if option == "-m")

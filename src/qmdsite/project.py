@@ -1,6 +1,7 @@
 """A project as its sources tell it: settings, pages and listings."""
 
 import datetime
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from urllib.parse import quote
 
 from qmdsite.options import Settings
 from qmdsite.page import Page
-from qmdsite.paths import HERE, NOT_FOUND
+from qmdsite.paths import HERE, NOT_FOUND, chosen, files_of
 
 
 class Package(NamedTuple):
@@ -85,6 +86,15 @@ class Project:
         """Return the paths of the pages that list a page, itself first if it lists others."""
         found = [path for path, pages in self.listings.items() if page in pages]
         return [page.path, *found] if page.path in self.listings else found
+
+
+def resources(project: Project) -> tuple[list[str], list[int]]:
+    """Return the files that the settings name for the site, and which of their patterns name none."""
+    names = [str(file.relative_to(project.root)) for file in files_of(project.root)]
+    # The output folder is one of these, and so are the settings and what is secret.
+    site = str(project.output.relative_to(project.root))
+    names = [name for name in names if not re.search(r"(^|/)[._]", name) and not name.startswith(f"{site}/")]
+    return chosen(names, texts(project.options.get("resources")))
 
 
 def texts(value: Any) -> list[str]:

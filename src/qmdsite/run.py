@@ -32,6 +32,8 @@ def note(event, args, opened=sys._qmdsite_opened, os=os):
         opened.add(os.path.abspath(os.fsdecode(args[0])))
 sys.addaudithook(note)
 from ipykernel.kernelapp import launch_new_instance
+# As IPython does where no -P forbids it: a page imports what lies beside it, but from the standard library first.
+sys.path.insert(next(at for at, path in enumerate(sys.path) if path.endswith("-packages")), "")
 launch_new_instance()
 """
 REPORT = """
