@@ -55,7 +55,10 @@ class Layer:
         """
         name = type(self).__name__
         if not hasattr(self, "_saved"):
-            raise RuntimeError(f"{name}.backward was called before forward")
+            raise RuntimeError(
+                f"{name}.backward finds nothing saved: call forward before it,"
+                " and let forward save_for_backward what backward needs"
+            )
         for tensor, version in self._saved:
             if _version(tensor) != version:
                 raise RuntimeError(
