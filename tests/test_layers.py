@@ -120,7 +120,9 @@ def test_relu_gradient_at_zero_is_zero_as_in_torch() -> None:
 
 
 def test_backward_before_forward_says_so() -> None:
-    with pytest.raises(RuntimeError, match=r"Linear\.backward finds nothing saved: call forward before it, and let forward save"):
+    with pytest.raises(
+        RuntimeError, match=r"Linear\.backward finds nothing saved: call forward before it, and let forward save"
+    ):
         Linear(2, 2).backward(torch.zeros(1, 2))
 
 
