@@ -92,6 +92,11 @@ FUNCTIONS = {
         a * exp(800 * i) / Sum(exp(800 * other), other),
         lambda x: x * (800 * torch.arange(len(x)).double()).softmax(0),
     ),
+    "softmax of differences": Function(
+        define("Y", Sum(exp(a - x[other]) * y[other], other) / Sum(exp(a - x[third]), third), i),
+        x,
+        lambda x, y: (x[:, None] - x).softmax(1) @ y,
+    ),
     "squared softmax by two": Function(
         define("Y", exp(2 * a) * exp(x[other]) / Sum(exp(x[third]), third) ** 3, i, other),
         x,

@@ -164,7 +164,9 @@ def _times(exponent: Expr, like: Sequence[Expr] | None) -> Expr:
         return sympy.S.One
     terms, times = sympy.expand(_alike(exponent)).as_coefficients_dict(), [sympy.S.Zero]
     for other in like:
-        ratios = {terms[term] / number for term, number in sympy.expand(_alike(other)).as_coefficients_dict().items()}
+        # Of x[i] - x[j] nothing is left in letters that look alike.
+        others = sympy.expand(_alike(other)).as_coefficients_dict().items()
+        ratios = {terms[term] / number for term, number in others if number != 0}
         times += ratios if len(ratios) == 1 else []
     return max(times)
 
