@@ -14,6 +14,7 @@ from sympy import Idx
 from handgrad.symbolic.definitions import Definition, define, expand
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.forward import Tangent, TangentProgram, hessian, hvp, jvp
 from handgrad.symbolic.indexed import array, indices, integers, mean, sizes
 from handgrad.symbolic.notation import Markdown
 from handgrad.symbolic.reverse import Gradient, Program, backward
@@ -61,6 +62,8 @@ __all__ = [
     "Markdown",
     "Program",
     "Sum",
+    "Tangent",
+    "TangentProgram",
     "array",
     "backward",
     "clamp",
@@ -77,9 +80,12 @@ __all__ = [
     "expand",
     "gather",
     "gelu",
+    "hessian",
+    "hvp",
     "indices",
     "integers",
     "jacobian",
+    "jvp",
     "log",
     "log_softmax",
     "logsumexp",

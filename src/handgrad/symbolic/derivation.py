@@ -1,7 +1,7 @@
 """Derivations as lists of steps, each with the name of its rule, and their check entry by entry."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, product
 from random import Random
@@ -42,38 +42,22 @@ class DerivationStep:
 
 
 @dataclass(frozen=True)
-class Derivation:
-    """The derivative of `total`, called `of`, with respect to `entry`: the steps to it, and the result as a definition.
-
-    `of` is L, made of the `output` that the derivative goes back through, or that output itself.
-    """
+class Derived:
+    """What is derived from `output`: the steps to it, and the result as a definition."""
 
     output: Definition
-    of: str
-    total: Expr
-    entry: Expr
     steps: tuple[DerivationStep, ...]
     result: Definition
-    where: str = ""
+    where: str
     """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if no cases meet.
 
     Of roots and powers where they have no slope nothing is said: there the result has no value.
     """
 
     @property
-    def wrt(self) -> str:
-        """The name of the array or number that the derivative is with respect to."""
-        return str(label_of(self.entry).name)
-
-    @property
     def plain_name(self) -> str:
         """The name in plain text, without indices."""
-        return f"∂{self.output.name if self.of != 'L' else 'L'}/∂{self.wrt}"
-
-    @property
-    def name(self) -> str:
-        """The LaTeX of the derivative."""
-        return derivative(self.of, latex(self.entry))
+        return self.result.name
 
     @property
     def formula(self) -> Markdown:
@@ -106,6 +90,36 @@ class Derivation:
         body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
         return Markdown(framed(self.plain_name, self.output, body))
 
+    def _repr_markdown_(self) -> str:
+        return self.show().text
+
+
+@dataclass(frozen=True)
+class Derivation(Derived):
+    """The derivative of `total`, called `of`, with respect to `entry`.
+
+    `of` is L, made of the `output` that the derivative goes back through, or that output itself.
+    """
+
+    of: str
+    total: Expr
+    entry: Expr
+
+    @property
+    def wrt(self) -> str:
+        """The name of the array or number that the derivative is with respect to."""
+        return str(label_of(self.entry).name)
+
+    @property
+    def plain_name(self) -> str:
+        """The name in plain text, without indices."""
+        return f"∂{self.output.name if self.of != 'L' else 'L'}/∂{self.wrt}"
+
+    @property
+    def name(self) -> str:
+        """The LaTeX of the derivative."""
+        return derivative(self.of, latex(self.entry))
+
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
 
@@ -135,9 +149,6 @@ class Derivation:
         if not indices:
             return Markdown(display(f"{self.name} = {body}"))
         return Markdown(display(f"\\left({self.name}\\right) = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
-
-    def _repr_markdown_(self) -> str:
-        return self.show().text
 
 
 def framed(name: str, output: Definition, body: str) -> str:
@@ -175,10 +186,13 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
     derivation = _derive(output, of, entry, total, indices_of(entry), rules)
-    if not (matrix := matrix_form(derivation.result)):
-        return derivation
-    last = DerivationStep("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
-    return replace(derivation, steps=(*derivation.steps, last))
+    whole = derivative(of, latex(label_of(entry)))
+    return replace(derivation, steps=(*derivation.steps, *matrix_step(whole, derivation.result)))
+
+
+def matrix_step(name: str, result: Definition) -> list[DerivationStep]:
+    """Return the step to the matrix form of a result, that is called `name` as a whole; nothing if it has none."""
+    return [DerivationStep("matrix form", f"{name} = {matrix}")] if (matrix := matrix_form(result)) else []
 
 
 def _upstream(output: Definition, grad_output: Any) -> Expr:
@@ -212,14 +226,17 @@ def _entry(output: Definition, wrt: Any) -> Expr:
             "it cannot be differentiated with respect to"
         )
     require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
-    if isinstance(wrt, IndexedBase):
-        values = [part for step in in_order(output) for part in (step.entry, step.value)]
-        used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
-        letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
-        return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
-    if not is_number:
+    if isinstance(wrt, Indexed):
         _require_letters(output, wrt)
-    return wrt
+        return wrt
+    return entry_of(wrt, in_order(output))
+
+
+def entry_of(base: Any, beside: Sequence[Definition]) -> Expr:
+    """Return the entry of an array at letters that definitions do not use; a number itself."""
+    used = {symbol.name for step in beside for part in (step.entry, step.value) for symbol in part.atoms(Symbol)}
+    letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
+    return base[tuple(Idx(next(letters), extent) for extent in base.shape)] if isinstance(base, IndexedBase) else base
 
 
 def _require_letters(output: Definition, entry: Indexed) -> None:
@@ -247,7 +264,8 @@ def _derive(
     taken = {symbol.name for part in values for symbol in part.atoms(Symbol)}
     names = (f"d{label_of(entry).name}{'_' * times}" for times in count())
     result = define(next(name for name in names if name not in taken), value, *indices)
-    return Derivation(output, of, total, entry, tuple(steps), result, exceptions(output, entry, value))
+    where = exceptions(in_order(output), {label_of(entry)}, value)
+    return Derivation(output, tuple(steps), result, where, of, total, entry)
 
 
 def whole_numbers(value: Expr) -> set[Symbol]:
