@@ -14,10 +14,11 @@ from sympy import Idx
 from handgrad.symbolic.definitions import Definition, define, expand
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.formulas import Iverson, Sum
-from handgrad.symbolic.forward import Tangent, TangentProgram, hessian, hvp, jvp
+from handgrad.symbolic.forward import Tangent, TangentProgram, hvp, jvp
 from handgrad.symbolic.indexed import array, indices, integers, mean, sizes
 from handgrad.symbolic.notation import Markdown
 from handgrad.symbolic.reverse import Gradient, Program, backward
+from handgrad.symbolic.second import SecondDerivative, hessian
 from handgrad.symbolic.trace import derive
 from handgrad.symbolic.words import (
     clamp,
@@ -61,6 +62,7 @@ __all__ = [
     "Iverson",
     "Markdown",
     "Program",
+    "SecondDerivative",
     "Sum",
     "Tangent",
     "TangentProgram",

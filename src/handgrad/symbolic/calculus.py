@@ -31,19 +31,19 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     return _differentiated(value, derivative_of, [entry] if isinstance(entry, Symbol) else [], indices_of(entry))
 
 
-def along(value: Expr, tangents: Mapping[Any, Any]) -> Expr:
-    """Return how `value` changes as arrays and numbers change along their tangents: Σ ∂value/∂X[i] · tangent of X[i].
+def along(value: Expr, derivatives: Mapping[Any, Callable[[Expr], Expr]], taken: tuple[Idx, ...] = ()) -> Expr:
+    """Return the derivative of a value, given those of the entries or numbers that are of the arrays or numbers named.
 
-    What has no tangent, by what it is called in the value, is constant; no definition is put in another's place.
+    All others are constant; no definition is put in another's place. `taken` are the indices that the derivatives have
+    besides those of what they are of.
     """
 
     def derivative_of(part: Expr) -> Expr:
-        if isinstance(part, Indexed):
-            return tangents[part.base][part.indices] if part.base in tangents else sympy.S.Zero
-        return tangents.get(part, sympy.S.Zero)
+        base = part.base if isinstance(part, Indexed) else part
+        return derivatives[base](part) if base in derivatives else sympy.S.Zero
 
-    numbers = [number for number in symbols_beside_entries(value) if number in tangents]
-    return _differentiated(value, derivative_of, sorted(numbers, key=str), ())
+    numbers = [number for number in symbols_beside_entries(value) if number in derivatives]
+    return _differentiated(value, derivative_of, sorted(numbers, key=str), taken)
 
 
 def _differentiated(

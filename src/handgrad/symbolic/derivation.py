@@ -1,7 +1,6 @@
 """Derivations as lists of steps, each with the name of its rule, and their check entry by entry."""
 
-import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, product
 from random import Random
@@ -11,7 +10,6 @@ import sympy
 from sympy import Expr, Idx, Indexed, IndexedBase, Integer, Rational, Symbol
 
 from handgrad.symbolic.calculus import differentiate, scalar_derivative
-from handgrad.symbolic.compiled import TorchFunction
 from handgrad.symbolic.definitions import (
     Definition,
     define,
@@ -27,71 +25,9 @@ from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.indexed import array, require_fitting
 from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.letters import rename, size
-from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
+from handgrad.symbolic.steps import DerivationStep, Derived, matrix_step
 from handgrad.symbolic.terms import contract
-from handgrad.symbolic.torch_code import compile_torch
-
-
-@dataclass(frozen=True)
-class DerivationStep:
-    """One line of a derivation: the rule that leads to it, and its LaTeX."""
-
-    rule: str
-    latex: str
-
-
-@dataclass(frozen=True)
-class Derived:
-    """What is derived from `output`: the steps to it, and the result as a definition."""
-
-    output: Definition
-    steps: tuple[DerivationStep, ...]
-    result: Definition
-    where: str
-    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if no cases meet.
-
-    Of roots and powers where they have no slope nothing is said: there the result has no value.
-    """
-
-    @property
-    def plain_name(self) -> str:
-        """The name in plain text, without indices."""
-        return self.result.name
-
-    @property
-    def formula(self) -> Markdown:
-        """The result entry by entry, to stand in a sentence."""
-        return Markdown(f"${latex(self.result.value)}$")
-
-    @property
-    def matrix(self) -> Markdown:
-        """The result as a product of matrices, to stand in a sentence; ValueError if it has no such form."""
-        if not (matrix := matrix_form(self.result)):
-            raise ValueError(f"{self.result.name} has no matrix form: use its formula")
-        return Markdown(f"${matrix}$")
-
-    def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
-        """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`.
-
-        `functions` are torch's versions of sympy functions that it has no code for, by name.
-        """
-        return compile_torch(self.result, **functions)
-
-    def show(self, label: str | None = None, skip: int = 0) -> Markdown:
-        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given.
-
-        Below it stands where the result holds, if there are kinks or jumps where it does not.
-        """
-        *steps, last = self.steps[skip:]
-        shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
-        if self.where:
-            shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
-        body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        return Markdown(framed(self.plain_name, self.output, body))
-
-    def _repr_markdown_(self) -> str:
-        return self.show().text
 
 
 @dataclass(frozen=True)
@@ -151,12 +87,6 @@ class Derivation(Derived):
         return Markdown(display(f"\\left({self.name}\\right) = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
 
-def framed(name: str, output: Definition, body: str) -> str:
-    """Return Markdown of what is derived from a definition, marked with what that was compared with."""
-    reference = html.escape(output.base_name.compared_with)
-    return f'<div class="derivation" data-name="{name}" data-compared="{reference}">\n\n{body}\n\n</div>'
-
-
 def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """Derive dL/d(wrt) from G = dL/d(output).
 
@@ -188,11 +118,6 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     derivation = _derive(output, of, entry, total, indices_of(entry), rules)
     whole = derivative(of, latex(label_of(entry)))
     return replace(derivation, steps=(*derivation.steps, *matrix_step(whole, derivation.result)))
-
-
-def matrix_step(name: str, result: Definition) -> list[DerivationStep]:
-    """Return the step to the matrix form of a result, that is called `name` as a whole; nothing if it has none."""
-    return [DerivationStep("matrix form", f"{name} = {matrix}")] if (matrix := matrix_form(result)) else []
 
 
 def _upstream(output: Definition, grad_output: Any) -> Expr:

@@ -4,17 +4,18 @@ A step's tangent is made of the tangents of the steps it uses, so the work, and 
 the number of steps. The steps of a gradient have tangents too: together they are a second derivative times a vector.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, zip_longest
 from typing import Any
 
-from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Symbol
+from sympy import Add, Expr, Idx, Indexed, KroneckerDelta, Mul
 
 from handgrad.symbolic.calculus import along
 from handgrad.symbolic.compiled import TorchGradients
-from handgrad.symbolic.definitions import Definition, define, in_order, label_of, parts_of
-from handgrad.symbolic.derivation import Derivation, DerivationStep, Derived, entry_of, framed, jacobian, matrix_step
+from handgrad.symbolic.definitions import Definition, define, in_order, indices_of, parts_of
+from handgrad.symbolic.derivation import entry_of
 from handgrad.symbolic.formulas import Sum, free_name
 from handgrad.symbolic.indexed import array
 from handgrad.symbolic.kinks import exceptions
@@ -23,6 +24,7 @@ from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names, length
 from handgrad.symbolic.reverse import Program, backward, require_like, short_form, sources_of, table
+from handgrad.symbolic.steps import DerivationStep, Derived, framed, matrix_step
 from handgrad.symbolic.terms import contract
 
 
@@ -99,39 +101,6 @@ def hvp(loss: Definition | Program, *wrt: Any, tangents: Sequence[Any] = ()) -> 
     return _forward(program.output, tuple(program[source].result for source in sources), sources, tangents)
 
 
-def hessian(loss: Definition | Program, a: Any, b: Any) -> Derivation:
-    """Derive the second derivative of a loss with respect to two arrays or numbers, with the indices of both.
-
-    They are given as themselves or by their names. What is on the way from `b` to the gradient with respect to `a` is
-    put in, and named again where that is shorter: of many steps, use `hvp`. If the loss is no number, ⟨G, loss⟩ is
-    meant. ValueError as `backward`, and if the gradient is not made of `b`: then the second derivative is 0.
-    """
-    program = loss if isinstance(loss, Program) else backward(loss, a)
-    (wrt,) = sources_of(program.output, [b])
-    gradient = program[a].result
-    derived = jacobian(gradient, wrt)
-    value = derived.result.value
-    for step in reversed(in_order(gradient)):
-        value = _in_names(value, step)
-    taken = {part.name for part in parts_of(gradient)} | {gradient.name}
-    result = define(free_name("H", taken), value, *derived.result.indices)
-    of = program.output.base_name if program.grad_output is None else Symbol("L")
-    by = f"\\partial {latex(program[a].derivation.entry)} \\, \\partial {latex(derived.entry)}"
-    given = [step for step in derived.steps if step.rule == "definition"]
-    second = DerivationStep("second derivative", f"\\frac{{\\partial^{{2}} {latex(of)}}}{{{by}}} = {derived.name}")
-    steps = [*given, second, *derived.steps[len(given) :]]
-    if value != derived.result.value:
-        steps.append(DerivationStep("name what is known", f"{derived.name} = {latex(value)}"))
-    whole = derivative(latex(gradient.base_name), latex(label_of(derived.entry)))
-    return replace(derived, steps=(*steps, *matrix_step(whole, result)), result=result)
-
-
-def _in_names(value: Expr, step: Definition) -> Expr:
-    """Return an equal formula that uses a step, if there is one and it is shorter; else the same."""
-    shorter = in_names(value, Known(step.entry, step.value))
-    return shorter if step.base in named_in(shorter) else value
-
-
 def _steps(moved: Sequence[Definition]) -> list[Definition]:
     """Return what definitions are made of, and themselves, each after those it uses."""
     return [*dict.fromkeys(step for definition in moved for step in in_order(definition))]
@@ -142,7 +111,7 @@ def _forward(
 ) -> TangentProgram:
     """Derive the tangents of the steps that depend on the sources, and of those that are asked for."""
     steps = _steps(moved)
-    taken = {step.name for step in steps}.union(*({part.name for part in parts_of(step)} for step in moved))
+    taken = {step.name for step in steps}.union(*({part.name for part in parts_of(made)} for made in (output, *moved)))
     moving = _directions(output, sources, tangents, taken)
     found: dict[str, Tangent] = {}
     for step in steps:
@@ -173,25 +142,41 @@ def _directions(output: Definition, sources: Sequence[Any], tangents: Sequence[A
 
 def _tangent(output: Definition, step: Definition, moving: Mapping[Any, Any], name: str) -> Tangent:
     """Derive the tangent of a step from those of what it uses."""
-    differentiated = along(step.value, moving).replace(_is_of_products, _split)
-    contracted = contract(differentiated)
-    if not differentiated.has(KroneckerDelta) and length(differentiated) <= length(contracted):
-        contracted = differentiated
-    value = _in_names(contracted, step)
-    result = define(name, value, *step.indices)
-    left = latex(result.entry)
-    rules = [("differentiate", latex(differentiated))]
-    if moving:
-        rules.insert(0, ("chain rule", " + ".join(_link(step, *part) for part in moving.items())))
-    if contracted != differentiated:
-        rules.append(("contract", latex(contracted)))
-    if value != contracted:
-        rules.append(("name what is known", latex(value)))
+    rules = differentiated(step, {part: partial(_at, tangent) for part, tangent in moving.items()})
+    result = define(name, rules[-1][1], *step.indices)
     steps = [DerivationStep("definition", f"{latex(step.entry)} = {latex(step.value)}")]
-    steps += [DerivationStep(rule, f"{left} = {right}") for rule, right in rules]
+    if moving:
+        links = " + ".join(_link(step, *part) for part in moving.items())
+        steps.append(DerivationStep("chain rule", f"{latex(result.entry)} = {links}"))
+    steps += [DerivationStep(rule, f"{latex(result.entry)} = {latex(value)}") for rule, value in rules]
     steps += matrix_step(latex(result.base_name), result)
     labels = {getattr(part, "label", part) for part in moving}
-    return Tangent(output, tuple(steps), result, exceptions([step], labels, value))
+    return Tangent(output, tuple(steps), result, exceptions([step], labels, result.value))
+
+
+def _at(tangent: Any, part: Expr) -> Expr:
+    """Return the tangent of an entry, or of a number."""
+    return tangent[part.indices] if isinstance(part, Indexed) else tangent
+
+
+def differentiated(
+    step: Definition, derivatives: Mapping[Any, Callable[[Expr], Expr]], taken: tuple[Idx, ...] = ()
+) -> list[tuple[str, Expr]]:
+    """Return the derivative of a step, made of those of what it uses, as each rule that changes it leaves it.
+
+    `taken` are the indices that it has besides those of the step.
+    """
+    value = along(step.value, derivatives, taken).replace(_is_of_products, _split)
+    found = [("differentiate", value)]
+    contracted = contract(value)
+    if value.has(KroneckerDelta):
+        found.append(("contract the deltas", contracted))
+    elif length(contracted) < length(value):
+        found.append(("collect terms", contracted))
+    named = in_names(found[-1][1], Known(step.entry, step.value))
+    if step.base in named_in(named):
+        found.append(("name what is known", named))
+    return [found[0], *(after for before, after in pairwise(found) if after[1] != before[1])]
 
 
 def _is_of_products(value: Expr) -> bool:
@@ -208,8 +193,7 @@ def _split(value: Sum) -> Expr:
 
 def _link(step: Definition, part: Any, tangent: Any) -> str:
     """Return the LaTeX of a part's term of the chain rule."""
-    entry: Expr = entry_of(part, [step])
-    moves = tangent[entry.indices] if isinstance(entry, Indexed) else tangent
-    link = f"{derivative(latex(step.entry), latex(entry))} {latex(moves)}"
-    summed = ", ".join(map(latex, entry.indices)) if isinstance(entry, Indexed) else ""
+    entry = entry_of(part, [step])
+    link = f"{derivative(latex(step.entry), latex(entry))} {latex(_at(tangent, entry))}"
+    summed = ", ".join(map(latex, indices_of(entry)))
     return f"\\sum_{{{summed}}} {link}" if summed else link

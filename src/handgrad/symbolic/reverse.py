@@ -12,7 +12,7 @@ from sympy import Add, Expr, IndexedBase, Symbol
 
 from handgrad.symbolic.compiled import TorchFunction, TorchGradients
 from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
-from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, matrix_step, vjp
+from handgrad.symbolic.derivation import Derivation, vjp
 from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.indexed import array
 from handgrad.symbolic.layer_source import layer_source
@@ -21,6 +21,7 @@ from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
+from handgrad.symbolic.steps import DerivationStep, framed, matrix_step
 from handgrad.symbolic.torch_code import compile_torch
 
 
