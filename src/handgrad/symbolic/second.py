@@ -15,26 +15,27 @@ from handgrad.symbolic.formulas import free_name
 from handgrad.symbolic.forward import differentiated
 from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.letters import named_in
-from handgrad.symbolic.notation import derivative, latex
+from handgrad.symbolic.notation import derivative, latex, named
 from handgrad.symbolic.reverse import Program, backward, sources_of
 from handgrad.symbolic.steps import DerivationStep, matrix_step
 
 
 @dataclass(frozen=True)
 class SecondDerivative(Derivation):
-    """The derivative of a gradient, `total`, the derivative of what is called `of` with respect to `first`."""
+    """The derivative of a gradient: of that of `loss`, by its name, with respect to `first`."""
 
+    loss: str
     first: Expr
 
     @property
     def plain_name(self) -> str:
         """The name in plain text, without indices."""
-        return f"∂²{self.output.name if self.of != 'L' else 'L'}/∂{label_of(self.first).name}∂{self.wrt}"
+        return f"∂²{self.loss}/∂{label_of(self.first).name}∂{self.wrt}"
 
     @property
     def name(self) -> str:
         """The LaTeX of the derivative."""
-        return _second(self.of, self.first, self.entry)
+        return _second(self.loss, self.first, self.entry)
 
 
 def hessian(loss: Definition | Program, a: Any, b: Any) -> SecondDerivative:
@@ -59,16 +60,17 @@ def hessian(loss: Definition | Program, a: Any, b: Any) -> SecondDerivative:
             indices = (*step.indices, *indices_of(entry))
             result = define(free_name(f"d{step.name}_d{wrt.name}", taken), rules[-1][1], *indices)
             derivatives[step.base] = partial(_put_in, result, indices_of(entry))
-    of = "L" if program.grad_output is not None else latex(program.output.base_name)
-    steps.append(DerivationStep("second derivative", f"{_second(of, first, entry)} = {latex(result.value)}"))
-    steps += matrix_step(_second(of, label_of(first), label_of(entry)), result)
+    loss_name = program.output.name if program.grad_output is None else "L"
+    steps.append(DerivationStep("second derivative", f"{_second(loss_name, first, entry)} = {latex(result.value)}"))
+    steps += matrix_step(_second(loss_name, label_of(first), label_of(entry)), result)
     where = exceptions(way, {label_of(entry)}, result.value)
-    return SecondDerivative(program.output, tuple(steps), result, where, of, way[-1].value, entry, first)
+    of = derivative(named(loss_name), latex(first))
+    return SecondDerivative(program.output, tuple(steps), result, where, of, way[-1].value, entry, loss_name, first)
 
 
-def _second(of: str, one: Expr, other: Expr) -> str:
+def _second(loss: str, one: Expr, other: Expr) -> str:
     """Return the LaTeX of a second derivative."""
-    return f"\\frac{{\\partial^{{2}} {of}}}{{\\partial {latex(one)} \\, \\partial {latex(other)}}}"
+    return f"\\frac{{\\partial^{{2}} {named(loss)}}}{{\\partial {latex(one)} \\, \\partial {latex(other)}}}"
 
 
 def _put_in(of_step: Definition, letters: tuple[Idx, ...], part: Expr) -> Expr:
