@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from sympy import Abs, And, Eq, Expr, KroneckerDelta, Piecewise, Rational, exp, log, sign, sin, sqrt, tanh
+from sympy import Abs, And, Eq, Expr, KroneckerDelta, Or, Piecewise, Rational, exp, log, sign, sin, sqrt, tanh
 
 from handgrad.symbolic import Iverson, Sum, array, define, indices, sizes, vjp
 from handgrad.symbolic.torch_code import compile_torch
@@ -19,6 +19,7 @@ half = Rational(1, 2)
 beside = a * KroneckerDelta(i + 1, other)
 relu = Piecewise((a, a > 0), (0, True))
 huber = Piecewise((a**2 / 2, Abs(a) <= delta), (delta * (Abs(a) - delta / 2), True))
+beyond = tanh(a * Iverson(Or(a > 1, a < 0)) / (36 * (w + 3)))
 
 CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "ReLU": (relu, r"where all $x_{r} \neq 0$"),
@@ -77,6 +78,10 @@ JUMPS: dict[str, tuple[Expr, str]] = {
     "cases of a function that do not meet": (
         Piecewise((a, exp(a) > 2), (0, True)),
         r"where $e^{x_{r}} = 2$, $Y$ is not known to be continuous",
+    ),
+    "what sympy cannot simplify": (
+        Piecewise((1, beyond > 1), (beyond, beyond > -1), (-1, True)),
+        r"where $x_{r} = 1$, $Y$ is not known to be continuous",
     ),
     "a hole": (Piecewise((1, Eq(a, 0)), (sin(a) / a, True)), r"$Y$ is not known to be continuous"),
 }

@@ -129,10 +129,10 @@ def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
     for scalar in sorted(difference.atoms(Dummy), key=lambda dummy: dummy.dummy_index):
         slope = difference.diff(scalar)
         if slope != 0 and not slope.has(scalar):
-            return sympy.simplify(gap.subs(scalar, sympy.expand(scalar - difference / slope)))
+            return _simplified(gap.subs(scalar, sympy.expand(scalar - difference / slope)))
     for scalar in difference.atoms(Dummy):
         if difference.is_polynomial(scalar) and (roots := sympy.roots(difference, scalar)):
-            gaps = [sympy.simplify(gap.subs(scalar, root)) for root in roots]
+            gaps = [_simplified(gap.subs(scalar, root)) for root in roots]
             return next((gap for gap in gaps if gap != 0), sympy.S.Zero)
     for function in sorted(difference.atoms(sympy.Function), key=sympy.default_sort_key):
         scalar = Dummy(real=True)
@@ -141,4 +141,12 @@ def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
             gap = gap.xreplace({function: scalar}).subs(scalar, sympy.expand(scalar - own / slope))
             break
     # Where a function's value is known, and not that of its argument, what is not 0 may still be none.
-    return sympy.S.Zero if sympy.simplify(gap) == 0 else None
+    return sympy.S.Zero if _simplified(gap) == 0 else None
+
+
+def _simplified(value: Expr) -> Expr:
+    """Return a value in simpler form; nan where sympy, on the way to one, compares with what is no number."""
+    try:
+        return sympy.simplify(value)
+    except TypeError:
+        return sympy.nan
