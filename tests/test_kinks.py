@@ -19,7 +19,7 @@ half = Rational(1, 2)
 beside = a * KroneckerDelta(i + 1, other)
 relu = Piecewise((a, a > 0), (0, True))
 huber = Piecewise((a**2 / 2, Abs(a) <= delta), (delta * (Abs(a) - delta / 2), True))
-beyond = tanh(a * Iverson(Or(a > 1, a < 0)) / (36 * (w + 3)))
+beyond = tanh(a * Iverson(Or(a > 1, a < 0)) / (w + 3))
 
 CONTINUOUS: dict[str, tuple[Expr, str]] = {
     "ReLU": (relu, r"where all $x_{r} \neq 0$"),
