@@ -18,7 +18,21 @@ from matrices import UnknownError, matrix_value
 from sympy import Add, Dummy, Expr, Indexed, Integer, Mul, Piecewise, Pow, exp, preorder_traversal
 from torch import Tensor
 
-from handgrad.symbolic import Definition, Iverson, Sum, array, backward, define, formulas, jacobian, letters, terms, vjp
+from handgrad.symbolic import (
+    Definition,
+    Iverson,
+    Sum,
+    array,
+    backward,
+    define,
+    formulas,
+    hvp,
+    jacobian,
+    jvp,
+    letters,
+    terms,
+    vjp,
+)
 from handgrad.symbolic.coder import Coder
 from handgrad.symbolic.definitions import definition_of
 from handgrad.symbolic.matrix import matrix_form
@@ -54,6 +68,7 @@ class Subject:
         self.moving = random.choice([*self.real])
         self.by = random.choice([*self.real])
         self.V = filled(random, self.real[self.moving], self.example.sizes)
+        self.all_move = {name: filled(random, variable, self.example.sizes) for name, variable in self.real.items()}
 
     def evaluator(self, **replaced: Values) -> Evaluator:
         return Evaluator(self.example.sizes, {**self.example.arrays, **replaced})
@@ -77,6 +92,7 @@ class Subject:
         with refusals():
             function = compile_torch(definition)
         arrays = {**self.example.arrays, "G": self.G, "V": self.V}
+        arrays |= {f"{name}_dot": direction for name, direction in self.all_move.items()}
         whole = {name for name, variable in self.example.variables.items() if variable.whole is not None}
         given: dict[str, Any] = {name: self.example.sizes[name] for name in function.sizes}
         for name in function.arrays:
@@ -118,6 +134,25 @@ class Subject:
             program = backward(self.example.definition)
         for name in self.real:
             expected, derived = self.gradient(outputs, name), program[name].result
+            self.compare(derived.name, self.run(derived, extents(expected)), expected, derived.value)
+
+    def check_tangents(self) -> None:
+        """The tangents of a program, and of its gradients, each made of those of what it uses, as all arrays move."""
+        arrays = {name: moved(self.example.arrays[name], direction) for name, direction in self.all_move.items()}
+        outputs = self.evaluator(**arrays).values(self.example.definition)
+        with refusals():
+            derived = jvp(self.example.definition)[self.example.definition].result
+        expected = {place: part(value, "moved") for place, value in outputs.items()}
+        self.compare(derived.name, self.run(derived, extents(expected)), expected, derived.value)
+        variables = {name: with_variables(name, values) for name, values in arrays.items()}
+        outputs = self.evaluator(**variables).values(self.example.definition)
+        with refusals():
+            program = backward(self.example.definition)
+            second = hvp(program)
+        for name in self.real:
+            gradient = self.gradient(outputs, name)
+            expected = {place: part(value, "moved") for place, value in gradient.items()}
+            derived = second[program[name].result].result
             self.compare(derived.name, self.run(derived, extents(expected)), expected, derived.value)
 
     def check_matrix(self, what: str, text: str, expected: Mapping[Place, Any]) -> str:
@@ -202,6 +237,8 @@ def check(seed: int, every: int = 1) -> Counter[str]:
             subject.check_second_derivative()
         if (seed + every // 4) % every == 0:
             subject.check_program(outputs)
+        if seed % (8 * every) == 3 * every // 4:
+            subject.check_tangents()
     except RefusedError as refused:
         counts["refused"] += 1
         counts[f"refused: {refused}"] += 1

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from sympy import Abs, And, Eq, Expr, KroneckerDelta, Piecewise, Rational, exp, log, sign, sin, sqrt, tanh
 
@@ -88,6 +89,14 @@ def test_a_jump_is_not_differentiated_in_silence(name: str) -> None:
     derivation = vjp(define("Y", value, i), x)
     assert words in derivation.where
     assert derivation.where in derivation.show().text
+
+
+def test_what_sympy_cannot_simplify_is_not_known_to_be_continuous(monkeypatch: pytest.MonkeyPatch) -> None:
+    def simplify(_: Expr) -> Expr:
+        raise TypeError("Invalid NaN comparison")  # as sympy says of a few conditions
+
+    monkeypatch.setattr(sympy, "simplify", simplify)
+    assert "where $x_{r} = 0$, $Y$ is not known to be continuous" in vjp(define("Y", relu, i), x).where
 
 
 def test_a_mask_has_a_jump_by_what_it_compares() -> None:

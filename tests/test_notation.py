@@ -45,6 +45,10 @@ FORMULAS: list[tuple[Expr, str]] = [
     # Letters
     (w_in[i], r"w_{\mathrm{in}, i}"),
     (xhat[i] ** 2, r"\hat{x}_{i}^{2}"),
+    (array("x_hat", i)[i] ** 2, r"\hat{x}_{i}^{2}"),
+    (array("W1_dot", i, j)[i, j] * x[i], r"x_{i} \dot{W}_{1, ij}"),
+    (array("xhat_dot", i)[i], r"\dot{\hat{x}}_{i}"),
+    (array("bias_dot", i)[i] * array("dX_dot", i)[i], r"\dot{\mathrm{bias}}_{i} \, \dot{\mathrm{dX}}_{i}"),
     (beta1 * a, r"\beta_{1} x_{i}"),
     (array("theta", i)[i], r"\theta_{i}"),
     (array("W1", i, j)[i, j], "W_{1, ij}"),

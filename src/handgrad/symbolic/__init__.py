@@ -14,9 +14,11 @@ from sympy import Idx
 from handgrad.symbolic.definitions import Definition, define, expand
 from handgrad.symbolic.derivation import Derivation, jacobian, vjp
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.forward import Tangent, TangentProgram, hvp, jvp
 from handgrad.symbolic.indexed import array, indices, integers, mean, sizes
 from handgrad.symbolic.notation import Markdown
 from handgrad.symbolic.reverse import Gradient, Program, backward
+from handgrad.symbolic.second import SecondDerivative, hessian
 from handgrad.symbolic.trace import derive
 from handgrad.symbolic.words import (
     clamp,
@@ -60,7 +62,10 @@ __all__ = [
     "Iverson",
     "Markdown",
     "Program",
+    "SecondDerivative",
     "Sum",
+    "Tangent",
+    "TangentProgram",
     "array",
     "backward",
     "clamp",
@@ -77,9 +82,12 @@ __all__ = [
     "expand",
     "gather",
     "gelu",
+    "hessian",
+    "hvp",
     "indices",
     "integers",
     "jacobian",
+    "jvp",
     "log",
     "log_softmax",
     "logsumexp",

@@ -1,11 +1,14 @@
 """Differentiation in index notation, by the chain rule over entries and sums."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import sympy
-from sympy import Abs, Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Piecewise, Symbol, sign
+from sympy import Abs, Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piecewise, Symbol, sign
 
 from handgrad.symbolic.definitions import indices_of, label_of, unfolded
 from handgrad.symbolic.formulas import Iverson, Name, Sum
-from handgrad.symbolic.letters import fresh_copy, outermost, rename
+from handgrad.symbolic.letters import fresh_copy, outermost, rename, symbols_beside_entries
 
 
 def differentiate(value: Expr, entry: Expr) -> Expr:
@@ -13,38 +16,54 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
 
     `entry` is an entry of an array, or a number: a symbol.
     """
-    if isinstance(value, Sum):
-        return _differentiated_sum(value, entry)
     if entry.is_integer:
         kind = "an array of whole numbers" if indices_of(entry) else "whole"
         raise ValueError(f"{label_of(entry)} is {kind}: there is no derivative with respect to it")
-    if value == entry and isinstance(value, Symbol):
-        return sympy.S.One
-    if isinstance(value, Indexed) and isinstance(entry, Indexed) and value.base == entry.base:
-        return Mul(*(KroneckerDelta(a, b) for a, b in zip(value.indices, entry.indices, strict=True)))
-    if isinstance(value, (Indexed, Name)):
-        inner = unfolded(value)
+
+    def derivative_of(part: Expr) -> Expr:
+        if part == entry and isinstance(part, Symbol):
+            return sympy.S.One
+        if isinstance(part, Indexed) and isinstance(entry, Indexed) and part.base == entry.base:
+            return Mul(*(KroneckerDelta(a, b) for a, b in zip(part.indices, entry.indices, strict=True)))
+        inner = unfolded(part)
         return sympy.S.Zero if inner is None else differentiate(inner, entry)
-    return _by_chain_rule(value, entry)
+
+    return _differentiated(value, derivative_of, [entry] if isinstance(entry, Symbol) else [], indices_of(entry))
 
 
-def _differentiated_sum(value: Sum, entry: Expr) -> Expr:
-    clash = {index: fresh_copy(index) for index, *_ in value.limits if index in indices_of(entry)}
-    inner = differentiate(rename(value.function, clash) if clash else value.function, entry)
-    return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+def along(value: Expr, derivatives: Mapping[Any, Callable[[Expr], Expr]], taken: tuple[Idx, ...] = ()) -> Expr:
+    """Return the derivative of a value, given those of the entries or numbers that are of the arrays or numbers named.
+
+    All others are constant; no definition is put in another's place. `taken` are the indices that the derivatives have
+    besides those of what they are of.
+    """
+
+    def derivative_of(part: Expr) -> Expr:
+        base = part.base if isinstance(part, Indexed) else part
+        return derivatives[base](part) if base in derivatives else sympy.S.Zero
+
+    numbers = [number for number in symbols_beside_entries(value) if number in derivatives]
+    return _differentiated(value, derivative_of, sorted(numbers, key=str), taken)
 
 
-def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
-    """Differentiate a function of entries, sums and defined numbers: its slope by each, times their derivatives."""
-    parts = outermost(value, (Indexed, Sum, Name))
-    if isinstance(entry, Symbol) and entry not in parts:
-        parts.append(entry)
+def _differentiated(
+    value: Expr, derivative_of: Callable[[Expr], Expr], numbers: Sequence[Symbol], taken: tuple[Idx, ...]
+) -> Expr:
+    """Differentiate a value, given the derivative of each entry and number in it; those have the indices `taken`."""
+    if isinstance(value, Sum):
+        clash = {index: fresh_copy(index) for index, *_ in value.limits if index in taken}
+        function = rename(value.function, clash) if clash else value.function
+        inner = _differentiated(function, derivative_of, numbers, taken)
+        return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
+    parts = list(dict.fromkeys([*outermost(value, (Indexed, Sum, Name)), *numbers]))
+    if value in parts:
+        return derivative_of(value)
     scalars = {part: Dummy(real=True) for part in parts}
     back = {scalar: part for part, scalar in scalars.items()}
     scalar_value = value.xreplace(scalars)
     derivatives = []
     for part in parts:
-        inner = differentiate(part, entry)
+        inner = _differentiated(part, derivative_of, numbers, taken)
         slope = _as_product(scalar_derivative(scalar_value, scalars[part])) if inner != 0 else sympy.S.Zero
         if slope.has(sympy.Derivative, sympy.Subs):
             raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")

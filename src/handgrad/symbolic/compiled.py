@@ -97,9 +97,9 @@ class TorchFunction(Compiled):
 
 @dataclass(frozen=True)
 class TorchGradients(Compiled):
-    """The gradients of a program as one torch function, which is given what a `TorchFunction` is, with the same errors.
+    """The gradients, or tangents, of a program as one torch function, which is given what a `TorchFunction` is.
 
-    It returns a tensor for each gradient, by the name of what it is the gradient with respect to.
+    The errors are the same. It returns a tensor for each, by the name of what it is the gradient by, or the tangent of.
     """
 
     def __call__(self, **given: Any) -> "dict[str, Tensor]":

@@ -1,7 +1,6 @@
 """Derivations as lists of steps, each with the name of its rule, and their check entry by entry."""
 
-import html
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, product
 from random import Random
@@ -11,7 +10,6 @@ import sympy
 from sympy import Expr, Idx, Indexed, IndexedBase, Integer, Rational, Symbol
 
 from handgrad.symbolic.calculus import differentiate, scalar_derivative
-from handgrad.symbolic.compiled import TorchFunction
 from handgrad.symbolic.definitions import (
     Definition,
     define,
@@ -27,38 +25,21 @@ from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.indexed import array, require_fitting
 from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.letters import rename, size
-from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
+from handgrad.symbolic.steps import DerivationStep, Derived, matrix_step
 from handgrad.symbolic.terms import contract
-from handgrad.symbolic.torch_code import compile_torch
 
 
 @dataclass(frozen=True)
-class DerivationStep:
-    """One line of a derivation: the rule that leads to it, and its LaTeX."""
-
-    rule: str
-    latex: str
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """The derivative of `total`, called `of`, with respect to `entry`: the steps to it, and the result as a definition.
+class Derivation(Derived):
+    """The derivative of `total`, called `of`, with respect to `entry`.
 
     `of` is L, made of the `output` that the derivative goes back through, or that output itself.
     """
 
-    output: Definition
     of: str
     total: Expr
     entry: Expr
-    steps: tuple[DerivationStep, ...]
-    result: Definition
-    where: str = ""
-    """For which arguments the result is the derivative, and what jumps elsewhere, in Markdown; empty if no cases meet.
-
-    Of roots and powers where they have no slope nothing is said: there the result has no value.
-    """
 
     @property
     def wrt(self) -> str:
@@ -74,37 +55,6 @@ class Derivation:
     def name(self) -> str:
         """The LaTeX of the derivative."""
         return derivative(self.of, latex(self.entry))
-
-    @property
-    def formula(self) -> Markdown:
-        """The result entry by entry, to stand in a sentence."""
-        return Markdown(f"${latex(self.result.value)}$")
-
-    @property
-    def matrix(self) -> Markdown:
-        """The result as a product of matrices, to stand in a sentence; ValueError if it has no such form."""
-        if not (matrix := matrix_form(self.result)):
-            raise ValueError(f"{self.result.name} has no matrix form: use its formula")
-        return Markdown(f"${matrix}$")
-
-    def compile(self, **functions: Callable[..., Any]) -> TorchFunction:
-        """Return the result as a torch function of the arrays in it, by name: `f(G=…, X=…)`.
-
-        `functions` are torch's versions of sympy functions that it has no code for, by name.
-        """
-        return compile_torch(self.result, **functions)
-
-    def show(self, label: str | None = None, skip: int = 0) -> Markdown:
-        """Return the steps, without the first `skip`, as Markdown; the last is numbered if `label` is given.
-
-        Below it stands where the result holds, if there are kinks or jumps where it does not.
-        """
-        *steps, last = self.steps[skip:]
-        shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
-        if self.where:
-            shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
-        body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        return Markdown(framed(self.plain_name, self.output, body))
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.
@@ -136,15 +86,6 @@ class Derivation:
             return Markdown(display(f"{self.name} = {body}"))
         return Markdown(display(f"\\left({self.name}\\right) = \\begin{{bmatrix}} {body} \\end{{bmatrix}}"))
 
-    def _repr_markdown_(self) -> str:
-        return self.show().text
-
-
-def framed(name: str, output: Definition, body: str) -> str:
-    """Return Markdown of what is derived from a definition, marked with what that was compared with."""
-    reference = html.escape(output.base_name.compared_with)
-    return f'<div class="derivation" data-name="{name}" data-compared="{reference}">\n\n{body}\n\n</div>'
-
 
 def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """Derive dL/d(wrt) from G = dL/d(output).
@@ -175,10 +116,8 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
         of, rules = "L", [DerivationStep("chain rule", f"{derivative('L', latex(entry))} = {chain}")]
         total = Sum(upstream * output.value, *output.indices)
     derivation = _derive(output, of, entry, total, indices_of(entry), rules)
-    if not (matrix := matrix_form(derivation.result)):
-        return derivation
-    last = DerivationStep("matrix form", f"{derivative(of, latex(label_of(entry)))} = {matrix}")
-    return replace(derivation, steps=(*derivation.steps, last))
+    whole = derivative(of, latex(label_of(entry)))
+    return replace(derivation, steps=(*derivation.steps, *matrix_step(whole, derivation.result)))
 
 
 def _upstream(output: Definition, grad_output: Any) -> Expr:
@@ -212,14 +151,17 @@ def _entry(output: Definition, wrt: Any) -> Expr:
             "it cannot be differentiated with respect to"
         )
     require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
-    if isinstance(wrt, IndexedBase):
-        values = [part for step in in_order(output) for part in (step.entry, step.value)]
-        used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
-        letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
-        return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
-    if not is_number:
+    if isinstance(wrt, Indexed):
         _require_letters(output, wrt)
-    return wrt
+        return wrt
+    return entry_of(wrt, in_order(output))
+
+
+def entry_of(base: Any, beside: Sequence[Definition]) -> Expr:
+    """Return the entry of an array at letters that definitions do not use; a number itself."""
+    used = {symbol.name for step in beside for part in (step.entry, step.value) for symbol in part.atoms(Symbol)}
+    letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
+    return base[tuple(Idx(next(letters), extent) for extent in base.shape)] if isinstance(base, IndexedBase) else base
 
 
 def _require_letters(output: Definition, entry: Indexed) -> None:
@@ -247,7 +189,8 @@ def _derive(
     taken = {symbol.name for part in values for symbol in part.atoms(Symbol)}
     names = (f"d{label_of(entry).name}{'_' * times}" for times in count())
     result = define(next(name for name in names if name not in taken), value, *indices)
-    return Derivation(output, of, total, entry, tuple(steps), result, exceptions(output, entry, value))
+    where = exceptions(in_order(output), {label_of(entry)}, value)
+    return Derivation(output, tuple(steps), result, where, of, total, entry)
 
 
 def whole_numbers(value: Expr) -> set[Symbol]:

@@ -1,14 +1,14 @@
 """Where cases meet in a value: what is derived is claimed to hold elsewhere."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sympy
 from sympy import Abs, Add, Dummy, Eq, Expr, Idx, Indexed, Ne, Piecewise, Symbol, sign
 from sympy.core.relational import Relational
 
 from handgrad.symbolic.calculus import with_brackets
-from handgrad.symbolic.definitions import Definition, in_order, label_of
+from handgrad.symbolic.definitions import Definition, label_of
 from handgrad.symbolic.formulas import Iverson, Name, Sum
 from handgrad.symbolic.letters import outermost, size
 from handgrad.symbolic.notation import latex
@@ -29,23 +29,27 @@ class Border(NamedTuple):
         return self.left - self.right
 
 
-def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
-    """Say in Markdown where a derivative of `output` holds, and which values jump elsewhere; nothing if no cases meet.
+def exceptions(steps: Sequence[Definition], wrt: Collection[Any], result: Expr) -> str:
+    """Say in Markdown where a derivative through steps holds, and what jumps elsewhere; nothing if no cases meet.
 
-    The letters are those of the result, if the border is in it.
+    Each step is after those it uses, `wrt` are the labels of what it is the derivative with respect to. The letters
+    are those of the result, if the border is in it.
     """
+    varying = {*wrt}
     letters = {_pattern(border): border for border in _borders(result, result)}
     found: dict[Expr, str] = {}
     jumps: dict[str, None] = {}
-    for step in in_order(output):
+    for step in steps:
         for border in _borders(step.value, step.value):
-            if border.difference.is_integer or not _depends(border.difference, label_of(entry)):
+            if border.difference.is_integer or varying.isdisjoint(border.difference.atoms(Symbol)):
                 continue
             shown = letters.get(_pattern(border), border)
             left, right = latex(shown.left), latex(shown.right)
             found[_pattern(border)] = f"${left} \\neq {right}$"
             if words := _jump(border):
                 jumps[f"where ${left} = {right}$, ${latex(label_of(step.entry))}$ {words}"] = None
+        if not varying.isdisjoint(step.value.atoms(Symbol)):
+            varying.add(label_of(step.entry))
     # A letter that is summed over in the result stands for all its values.
     where = "where all" if any(border.has(Idx) for border in found) else "where"
     return "; ".join([f"{where} {' and '.join(found.values())}", *jumps]) if found else ""
@@ -73,13 +77,6 @@ def _pattern(border: Border) -> Expr:
     met = dict.fromkeys(part for part in sympy.preorder_traversal(difference) if isinstance(part, Idx))
     renamed = difference.xreplace({index: Idx(f"_{place}", size(index)) for place, index in enumerate(met)})
     return -renamed if renamed.could_extract_minus_sign() else renamed
-
-
-def _depends(value: Expr, label: Symbol) -> bool:
-    return any(
-        symbol == label or (isinstance(symbol, Name) and _depends(symbol.definition.value, label))
-        for symbol in value.atoms(Symbol)
-    )
 
 
 def _jump(border: Border) -> str:
@@ -132,10 +129,10 @@ def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
     for scalar in sorted(difference.atoms(Dummy), key=lambda dummy: dummy.dummy_index):
         slope = difference.diff(scalar)
         if slope != 0 and not slope.has(scalar):
-            return sympy.simplify(gap.subs(scalar, sympy.expand(scalar - difference / slope)))
+            return _simplified(gap.subs(scalar, sympy.expand(scalar - difference / slope)))
     for scalar in difference.atoms(Dummy):
         if difference.is_polynomial(scalar) and (roots := sympy.roots(difference, scalar)):
-            gaps = [sympy.simplify(gap.subs(scalar, root)) for root in roots]
+            gaps = [_simplified(gap.subs(scalar, root)) for root in roots]
             return next((gap for gap in gaps if gap != 0), sympy.S.Zero)
     for function in sorted(difference.atoms(sympy.Function), key=sympy.default_sort_key):
         scalar = Dummy(real=True)
@@ -144,4 +141,12 @@ def _gap(gap: Expr, difference: Expr, signs: dict[Expr, Expr]) -> Expr | None:
             gap = gap.xreplace({function: scalar}).subs(scalar, sympy.expand(scalar - own / slope))
             break
     # Where a function's value is known, and not that of its argument, what is not 0 may still be none.
-    return sympy.S.Zero if sympy.simplify(gap) == 0 else None
+    return sympy.S.Zero if _simplified(gap) == 0 else None
+
+
+def _simplified(value: Expr) -> Expr:
+    """Return a value in simpler form; nan where sympy, on the way to one, compares with what is no number."""
+    try:
+        return sympy.simplify(value)
+    except TypeError:
+        return sympy.nan

@@ -195,10 +195,10 @@ def _is_gathered(factor: Expr) -> bool:
     return isinstance(which, Indexed) and which.indices == tuple(axes) and all(isinstance(i, Idx) for i in axes)
 
 
-def compile_gradients(steps: Sequence[Definition], results: Mapping[str, Definition]) -> TorchGradients:
+def compile_results(function: str, steps: Sequence[Definition], results: Mapping[str, Definition]) -> TorchGradients:
     """Return a function of what `steps` are made of, that computes each once, and returns `results`, some of them."""
     code = code_of(stabilized(steps, [*results.values()]), {}, MatrixCoder)
     named = [(code.names[base], value) for base, value in code.lines]
     lines = [f"{name} = {value}" for name, value in without_repetition(named, code.taken)]
     returned = ", ".join(f'"{name}": {code.names[result.base]}' for name, result in results.items())
-    return TorchGradients(**code.compiled("gradients", [*lines, f"return {{{returned}}}"]))
+    return TorchGradients(**code.compiled(function, [*lines, f"return {{{returned}}}"]))

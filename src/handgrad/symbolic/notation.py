@@ -47,14 +47,18 @@ def scaled(scalar: Expr, product: str) -> str:
 
 
 def named(name: str) -> str:
-    """Return the LaTeX of a name: W1 is W with a subscript; a word stands upright, as letters side by side multiply."""
+    """Return the LaTeX of a name: W1 is W with a subscript, x_hat and xhat are x with a hat.
+
+    A word stands upright, as letters side by side multiply.
+    """
     first, *below = name.rstrip("'").split("_")
     letters = first.rstrip("0123456789")
     below = [part for part in (first[len(letters) :], *below) if part]
-    accent = next((end for end in _ACCENTS if letters.endswith(end) and _is_letter(letters.removesuffix(end))), "")
-    letter = _letter(letters.removesuffix(accent))
-    subscript = ", ".join(part if part.isdecimal() else _letter(part) for part in below)
-    accented = f"\\{accent}{{{letter}}}" if accent else letter
+    ends = [end for end in _ACCENTS if letters.endswith(end) and _is_letter(letters.removesuffix(end))]
+    accented = _letter(letters.removesuffix("".join(ends)))
+    for accent in [*ends, *(part for part in below if part in _ACCENTS)]:
+        accented = f"\\{accent}{{{accented}}}"
+    subscript = ", ".join(part if part.isdecimal() else _letter(part) for part in below if part not in _ACCENTS)
     return (f"{accented}_{{{subscript}}}" if subscript else accented) + "'" * name.count("'")
 
 
@@ -79,9 +83,9 @@ def apart(formula: str) -> str:
 _SIGNS = ("neq", "geq", "leq", "odot", "wedge", "vee", "cdot")
 _BELOW = r"(?:[_^]\{(?:[^{}]|\{[^{}]*\})*\})*"
 _NO_SIGN_BEFORE = "".join(rf"(?<!\\{sign})" for sign in _SIGNS)
-_BEFORE_A_WORD = re.compile(r"([\w})\]'])" + _NO_SIGN_BEFORE + r" (?=\\mathrm\{)")
+_BEFORE_A_WORD = re.compile(r"([\w})\]'])" + _NO_SIGN_BEFORE + r" (?=(?:\\dot\{)?\\mathrm\{)")
 _FACTOR = rf"(?!\\(?:{'|'.join(_SIGNS)}|text|right|end|\\|,))[\\\w(\[]"
-_AFTER_A_WORD = re.compile(r"(\\mathrm\{\w+\}" + _BELOW + rf") (?={_FACTOR})")
+_AFTER_A_WORD = re.compile(r"(\\mathrm\{\w+\}\}?" + _BELOW + rf") (?={_FACTOR})")
 
 
 def joined(terms: Sequence[str]) -> str:

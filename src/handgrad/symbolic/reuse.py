@@ -34,12 +34,12 @@ class Known(NamedTuple):
 def in_names(value: Expr, known: Known) -> Expr:
     """Return an equal formula that uses the known entry, if there is one and it is shorter; else the same."""
     is_plain = isinstance(known.value, (Indexed, Symbol))
-    if is_plain or free_indices(known.value) != {*indices_of(known.entry)} or _length(value) > _MANY:
+    if is_plain or free_indices(known.value) != {*indices_of(known.entry)} or length(value) > _MANY:
         return value
     best, known = value, known._replace(value=_with_own_letters(known.value))
     for written in (_by_parts, _by_factors, _by_solving):
         tried = written(_with_own_letters(best), known)
-        if _length(tried) < _length(best) and _divisors(tried, known) <= _divisors(value, known):
+        if length(tried) < length(best) and _divisors(tried, known) <= _divisors(value, known):
             best = tried if _is_equal(value, tried, known) else best
     return best
 
@@ -60,7 +60,7 @@ def _divided(term: Expr, known: Known) -> tuple[Expr, ...]:
     while ratios:
         # Powers are tried last: once 1 / Z is named Y, 1 / Z² is Y², and Y / Z on the way to it is no shorter.
         tries = [[term * ratio**power for ratio in ratios] for power in (1, -1, 2, 3)]
-        best = next((found for each in tries if _length(found := min(each, key=_length)) < _length(term)), None)
+        best = next((found for each in tries if length(found := min(each, key=length)) < length(term)), None)
         if best is None:
             break
         term = best
@@ -117,10 +117,11 @@ def _factored(value: Expr) -> Expr:
     return sympy.factor_terms(sympy.cancel(value.xreplace(scalars))).xreplace(back)
 
 
-def _length(value: Expr) -> int:
+def length(value: Expr) -> int:
+    """Return how many parts a formula has, an entry being one."""
     if isinstance(value, sympy.Number):
         return 1 + bool(value.is_negative) + (not value.is_Integer)
-    return 1 if isinstance(value, Indexed) or not value.args else 1 + sum(map(_length, value.args))
+    return 1 if isinstance(value, Indexed) or not value.args else 1 + sum(map(length, value.args))
 
 
 def _divisors(value: Expr, known: Known) -> set[Expr]:
@@ -133,7 +134,7 @@ def _divisors(value: Expr, known: Known) -> set[Expr]:
 
 def _is_equal(value: Expr, named: Expr, known: Known) -> bool:
     """Say whether a formula in names is the value, once the definition stands in the name's place again."""
-    difference = value - _put_back(named, known)
+    difference = _put_back(value - named, known)
     if canonical(contract(difference)) == 0:
         return True
     forms = {part: canonical(part) for part in outermost(difference, (Sum,))}

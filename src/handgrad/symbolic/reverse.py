@@ -12,15 +12,16 @@ from sympy import Add, Expr, IndexedBase, Symbol
 
 from handgrad.symbolic.compiled import TorchFunction, TorchGradients
 from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
-from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
+from handgrad.symbolic.derivation import Derivation, vjp
 from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.indexed import array
 from handgrad.symbolic.layer_source import layer_source
 from handgrad.symbolic.letters import freshened, named_in, size
 from handgrad.symbolic.matrix import matrix_form
-from handgrad.symbolic.matrix_code import compile_gradients
+from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
+from handgrad.symbolic.steps import DerivationStep, framed, matrix_step
 from handgrad.symbolic.torch_code import compile_torch
 
 
@@ -37,7 +38,7 @@ class Gradient:
     @property
     def formula(self) -> Markdown:
         """The result as a product of matrices where it has such a form, else entry by entry, to stand in a sentence."""
-        return Markdown(f"${matrix_form(self.result) or latex(self.result.value)}$")
+        return short_form(self.result)
 
     def compile(self) -> TorchFunction:
         """Return the result as a torch function of the arrays that the program starts from, by name."""
@@ -80,7 +81,7 @@ class Program:
         names = [part if isinstance(part, str) else part.name for part in wrt]
         results = {name: self[name].result for name in names or self.gradients if names or name not in defined}
         steps = [*in_order(self.output), *(gradient.result for gradient in self.gradients.values())]
-        return compile_gradients(steps, results or {name: g.result for name, g in self.gradients.items()})
+        return compile_results("gradients", steps, results or {name: g.result for name, g in self.gradients.items()})
 
     def layer(self, name: str, parameters: Sequence[str] = ()) -> str:
         """Return the source of a `handgrad.Layer` that computes the output, and its gradients.
@@ -98,11 +99,16 @@ class Program:
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""
         back = [gradient.result for gradient in self.gradients.values()]
-        tables = f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
+        tables = f"{table('forward', in_order(self.output))}\n\n{table('backward', back)}"
         return framed(f"the backward pass of {self.output.name}", self.output, tables)
 
 
-def _table(title: str, steps: Sequence[Definition]) -> str:
+def short_form(definition: Definition) -> Markdown:
+    """Return what is defined as a product of matrices where it has such a form, else entry by entry."""
+    return Markdown(f"${matrix_form(definition) or latex(definition.value)}$")
+
+
+def table(title: str, steps: Sequence[Definition]) -> str:
     """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
     lines = []
     for step in steps:
@@ -115,12 +121,13 @@ def _table(title: str, steps: Sequence[Definition]) -> str:
 def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
     """Derive dL/dA for each array or number A in `wrt`, and for each step between A and the output.
 
-    Without `wrt` all real arrays and numbers are meant that the output starts from. L is any number that depends on
-    them through `output` alone and is differentiable at it; its gradient there is `grad_output`, an array of the
-    output's shape, or a number; one called G if none is given, but if the output is a number, L is then the output
-    itself. ValueError if something in `wrt` is whole, or no part of the output, or has the name of the loss.
+    They are given as themselves or by their names; without any, all real ones are meant that the output starts from.
+    L is any number that depends on them through `output` alone and is differentiable at it; its gradient there is
+    `grad_output`, an array of the output's shape, or a number; one called G if none is given, but if the output is a
+    number, L is then the output itself. ValueError if something in `wrt` is whole, or no part of the output, or has the
+    name of the loss.
     """
-    steps, sources = in_order(output), _sources(output, wrt)
+    steps, sources = in_order(output), sources_of(output, wrt)
     taken = {part.name for part in parts_of(output)} | {step.name for step in steps}
     upstream = _upstream(output, grad_output, taken)
     reverse = _Reverse(steps, "L" if upstream is not None else output.name, {output.base: upstream})
@@ -134,8 +141,11 @@ def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
     return Program(output, gradients, upstream)
 
 
-def _sources(output: Definition, wrt: Sequence[Any]) -> list[Any]:
-    bases = [part.base if isinstance(part, Definition) else part for part in wrt]
+def sources_of(output: Definition, wrt: Sequence[Any]) -> list[Any]:
+    """Return the arrays and numbers meant, given as themselves or by their names, without any all that are real."""
+    named = {part.name: part for part in parts_of(output)}
+    given = [named.get(part, Symbol(part)) if isinstance(part, str) else part for part in wrt]
+    bases = [*dict.fromkeys(part.base if isinstance(part, Definition) else part for part in given)]
     for base in bases:
         require_part(output, base)
         if base.is_integer:
@@ -161,11 +171,16 @@ def _upstream(output: Definition, grad_output: Any, taken: set[str]) -> Any:
         raise ValueError(f"{output.name} is made of an L, and the loss is called so: rename the first")
     shape = tuple(map(size, output.indices))
     given = array("G", *shape) if grad_output is None else grad_output
-    if not isinstance(given, (IndexedBase, Symbol)) or tuple(getattr(given, "shape", ())) != shape:
-        raise TypeError(f"the grad_output of {output.name} is an array of its shape, and {given!r} is none")
-    if given.name in taken:
-        raise ValueError(f"{output.name} is made of a {given.name} already: pass a grad_output of another name")
+    require_like(output, given, shape, f"grad_output of {output.name}", taken)
     return given
+
+
+def require_like(output: Definition, given: Any, shape: tuple[Expr, ...], what: str, taken: set[str]) -> None:
+    """Raise TypeError unless what is given is an array of a shape, or a number; ValueError if its name is taken."""
+    if not isinstance(given, (IndexedBase, Symbol)) or tuple(getattr(given, "shape", ())) != shape:
+        raise TypeError(f"the {what} is an array of its shape, and {given!r} is none")
+    if given.name in taken:
+        raise ValueError(f"{output.name} is made of a {given.name} already: give the {what} another name")
 
 
 class _Use(NamedTuple):
@@ -252,7 +267,5 @@ def _with_names(derivation: Derivation, result: Definition) -> Derivation:
     """Add the step that names what is known, and the matrix form of what it leads to."""
     steps = [step for step in derivation.steps if step.rule != "matrix form"]
     steps.append(DerivationStep("name what is known", f"{derivation.name} = {latex(result.value)}"))
-    if matrix := matrix_form(result):
-        whole = derivative(derivation.of, latex(label_of(derivation.entry)))
-        steps.append(DerivationStep("matrix form", f"{whole} = {matrix}"))
+    steps += matrix_step(derivative(derivation.of, latex(label_of(derivation.entry))), result)
     return replace(derivation, steps=tuple(steps))
