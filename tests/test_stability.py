@@ -293,9 +293,9 @@ def test_0_times_its_logarithm_is_0() -> None:
 
 
 def test_numbers_of_sizes_alone_are_computed_in_python() -> None:
-    value = a / (1 + exp(-n)) + log(1 + exp(n)) + exp(a) / (exp(a) + exp(n))
+    value = a / (1 + exp(-n)) + log(1 + exp(n)) + exp(a) / (exp(a) + exp(n)) + 1 / (1 + exp(-Sum(3, other)))
     three, at = torch.tensor(3.0).double(), torch.tensor([0.0, 1.0, -2.0]).double()
-    expected = at * three.sigmoid() + softplus(three) + torch.sigmoid(at - 3)
+    expected = at * three.sigmoid() + softplus(three) + torch.sigmoid(at - 3) + torch.sigmoid(3 * three)
     torch.testing.assert_close(compile_torch(define("Y", value, i))(x=at), expected)
 
 

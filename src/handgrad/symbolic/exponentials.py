@@ -23,8 +23,11 @@ class Exponential(NamedTuple):
 
 def exponentials(value: Expr) -> list[Exponential] | None:
     """Write a value as a sum of exponentials with coefficients that are not negative; None if it is none."""
+    # A sum of what does not depend on its index is a number too.
     is_python_number = (
-        not free_indices(value) and not value.has(Sum) and all(symbol.is_integer for symbol in value.free_symbols)
+        not free_indices(value)
+        and not any(free_indices(part.function) for part in value.atoms(Sum))
+        and all(symbol.is_integer for symbol in value.free_symbols)
     )
     terms = None if is_python_number else _terms(value)
     return terms if terms and any(term.exponent != 0 for term in terms) else None
