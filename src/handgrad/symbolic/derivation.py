@@ -99,12 +99,15 @@ class Derivation:
 
         Below it stands where the result holds, if there are kinks or jumps where it does not.
         """
+        return Markdown(framed(self.plain_name, self.output, self.lines(label, skip)))
+
+    def lines(self, label: str | None = None, skip: int = 0) -> str:
+        """Return the Markdown of `show` without what it is marked with."""
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
         if self.where:
             shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
-        body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        return Markdown(framed(self.plain_name, self.output, body))
+        return "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
 
     def entries(self, **shape: int) -> Markdown:
         """Return all entries of the result at one small shape, each checked against scalar calculus.

@@ -96,20 +96,21 @@ class Program:
         return layer_source(self.output, gradients, name, parameters, self.arguments)
 
     def _repr_markdown_(self) -> str:
-        """Return the steps, and their gradients, as two tables."""
-        back = [gradient.result for gradient in self.gradients.values()]
-        tables = f"{_table('forward', in_order(self.output))}\n\n{_table('backward', back)}"
-        return framed(f"the backward pass of {self.output.name}", self.output, tables)
+        """Return the steps as a table, and below it their gradients, each of which opens to its derivation."""
+        rows = [f"| {left} | {right} |" for left, right in map(_sides, in_order(self.output))]
+        back = ["backward; each line opens to its derivation"]
+        for gradient in self.gradients.values():
+            summary = " ".join(_sides(gradient.result))
+            back.append(f"<details>\n<summary>{summary}</summary>\n\n{gradient.derivation.lines()}\n\n</details>")
+        body = "\n\n".join(["\n".join(["| forward | |", "|---:|:---|", *rows]), *back])
+        return framed(f"the backward pass of {self.output.name}", self.output, body)
 
 
-def _table(title: str, steps: Sequence[Definition]) -> str:
-    """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
-    lines = []
-    for step in steps:
-        matrix = matrix_form(step)
-        left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
-        lines.append(f"| ${left}$ | $= {right}$ |")
-    return "\n".join([f"| {title} | |", "|---:|:---|", *lines])
+def _sides(step: Definition) -> tuple[str, str]:
+    """Return both sides of a definition, as a product of matrices where it has such a form, else entry by entry."""
+    matrix = matrix_form(step)
+    left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+    return f"${left}$", f"$= {right}$"
 
 
 def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
