@@ -98,7 +98,7 @@ class Program:
     def _repr_markdown_(self) -> str:
         """Return the steps as a table, and below it their gradients, each of which opens to its derivation."""
         rows = [f"| {left} | {right} |" for left, right in map(_sides, in_order(self.output))]
-        back = ["backward; each line opens to its derivation"]
+        back = ["**backward**: each line opens to its derivation"]
         for gradient in self.gradients.values():
             summary = " ".join(_sides(gradient.result))
             back.append(f"<details>\n<summary>{summary}</summary>\n\n{gradient.derivation.lines()}\n\n</details>")
