@@ -183,8 +183,8 @@ def test_steps_tell_the_rules_and_the_program_shows_both_directions_each_gradien
     assert rules == ["definition", "chain rule", "differentiate", "contract the deltas", "name what is known"]
     assert [*program.gradients] == ["A", "S", "V", "Q", "K"]
     text = program._repr_markdown_()
-    assert "| $A_{ij}$ | $= \\frac{e^{S_{ij}}}{\\sum_{c} e^{S_{ic}}}$ |" in text
-    gradient = f"<summary>$\\mathrm{{dS}}_{{rs}}$ $= {FORMULAS['attention', 'S']}$</summary>"
+    assert '<div class="line">\n\n$A_{ij}$ $= \\frac{e^{S_{ij}}}{\\sum_{c} e^{S_{ic}}}$\n\n</div>' in text
+    gradient = f'<summary title="dS">$\\mathrm{{dS}}_{{rs}}$ $= {FORMULAS["attention", "S"]}$</summary>'
     derivation = "".join(
         f'\n\n<div class="step">\n\n{step.rule}\n\n$$\n{step.latex}\n$$\n\n</div>'
         for step in program["S"].derivation.steps

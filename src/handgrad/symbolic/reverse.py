@@ -96,21 +96,27 @@ class Program:
         return layer_source(self.output, gradients, name, parameters, self.arguments)
 
     def _repr_markdown_(self) -> str:
-        """Return the steps as a table, and below it their gradients, each of which opens to its derivation."""
-        rows = [f"| {left} | {right} |" for left, right in map(_sides, in_order(self.output))]
-        back = ["**backward**: each line opens to its derivation"]
+        """Return the steps, and below them their gradients, each of which opens to its derivation."""
+        parts = ["**forward**"]
+        for step in in_order(self.output):
+            parts.append(f'<div class="line">\n\n{_equation(step)}\n\n</div>')
+        parts.append("**backward**: each line opens to its derivation")
         for gradient in self.gradients.values():
-            summary = " ".join(_sides(gradient.result))
-            back.append(f"<details>\n<summary>{summary}</summary>\n\n{gradient.derivation.lines()}\n\n</details>")
-        body = "\n\n".join(["\n".join(["| forward | |", "|---:|:---|", *rows]), *back])
+            # Not all screen readers read formulas: the title is text.
+            summary = f'<summary title="{gradient.result.name}">{_equation(gradient.result)}</summary>'
+            parts.append(f"<details>\n{summary}\n\n{gradient.derivation.lines()}\n\n</details>")
+        body = "\n\n".join(parts)
         return framed(f"the backward pass of {self.output.name}", self.output, body)
 
 
-def _sides(step: Definition) -> tuple[str, str]:
-    """Return both sides of a definition, as a product of matrices where it has such a form, else entry by entry."""
+def _equation(step: Definition) -> str:
+    """Return a definition, as a product of matrices where it has such a form, else entry by entry.
+
+    It is in two pieces, so that a long one breaks.
+    """
     matrix = matrix_form(step)
     left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
-    return f"${left}$", f"$= {right}$"
+    return f"${left}$ $= {right}$"
 
 
 def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
