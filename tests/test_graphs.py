@@ -291,10 +291,10 @@ STEPS = graph_of_steps(PROGRAM)
 OF_LOSS = graph_of_steps(derive(cross_entropy, Z="n c", t="n -> c"))
 
 
-def arrows(picture: Steps) -> list[int]:
-    """How many arrows are drawn for values, and for gradients; one around boxes is drawn in two pieces."""
+def arrows(picture: Steps, curved: bool = False) -> list[int]:
+    """How many arrows are drawn for values, and for gradients; how many lead around boxes, if `curved`."""
     groups = ET.fromstring(picture._repr_html_())[2:4]
-    return [sum("c" not in path.attrib["d"] for path in group.iter("path")) for group in groups]
+    return [sum(("c" in path.attrib["d"]) == curved for path in group.iter("path")) for group in groups]
 
 
 def test_every_step_of_a_program_stands_after_what_it_uses_with_its_gradient() -> None:
@@ -307,6 +307,7 @@ def test_every_step_of_a_program_stands_after_what_it_uses_with_its_gradient() -
 def test_an_arrow_leads_from_each_step_to_each_that_uses_it_and_one_back() -> None:
     uses = sum(len(place.uses) for place in STEPS.places)
     assert arrows(STEPS) == [uses, uses] == [7, 7]
+    assert arrows(STEPS, curved=True) == [3, 3]
     assert arrows(OF_LOSS) == [2, 1]
 
 
@@ -323,10 +324,11 @@ def test_the_words_of_a_program_tell_what_is_made_of_what_and_where_gradients_co
         assert sentence in repr(STEPS)
 
 
-def test_of_a_program_for_one_array_only_its_way_goes_back() -> None:
-    def chained(A: Any, B: Any) -> Any:
-        return torch.tanh(A @ B)
+def test_arguments_stand_in_the_order_of_the_function_and_gradients_only_where_they_were_asked_for() -> None:
+    def chained(B: Any, A: Any) -> Any:
+        return torch.tanh(B @ A)
 
-    output = derive(chained, A="n m", B="m k").output
-    part = graph_of_steps(backward(output, made_of(output)["B"]))
-    assert {place.name: place.gradient for place in part.places} == {"A": "", "B": "dB", "Y": "G", "Z": "dZ"}
+    program = derive(chained, B="n m", A="m k")
+    assert [place.name for place in graph_of_steps(program).places] == ["B", "A", "Z", "Y"]
+    part = graph_of_steps(backward(program.output, made_of(program.output)["B"]))
+    assert {place.name: place.gradient for place in part.places} == {"A": "", "B": "dB", "Z": "dZ", "Y": "G"}

@@ -245,7 +245,7 @@ class Steps:
                 farthest = max(farthest, apart)
                 before = top - apart * (ROW + STEP)
                 values.append(_way(-left, before, top, apart))
-                if used.gradient and place.gradient:
+                if used.gradient:
                     gradients.append(_way(right, top, before, apart))
         names = ", ".join(place.name for place in self.places if place.uses)
         bend, height = BEND * farthest + GAP, len(self.places) * (ROW + STEP) - STEP
