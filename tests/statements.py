@@ -26,7 +26,8 @@ NAMED = re.compile(
 
 # A letter, with a subscript or a prime; an entry; the name of a derivative.
 LETTER = (
-    r"(?:[A-Za-z]|\\(?!times|cdot|odot|le|ge|ne|sum|frac|sqrt|log|exp|sin|cos|max|min|mathsf|mathbf|partial)[a-zA-Z]+)"
+    r"(?:[A-Za-z]|\\mathrm\{\w+\}"
+    r"|\\(?!times|cdot|odot|le|ge|ne|sum|frac|sqrt|log|exp|sin|cos|max|min|mathsf|mathbf|partial)[a-zA-Z]+)"
 )
 SUBSCRIPT = r"(?:_(?:\w|\{[\w,\\' ]+\}))?'*"
 NAME = re.compile(rf"\s*{LETTER}{SUBSCRIPT}\s*|\\partial\s?{LETTER}{SUBSCRIPT}\s?/\s?\\partial\s?{LETTER}{SUBSCRIPT}")

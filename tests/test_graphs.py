@@ -12,7 +12,9 @@ from playwright.sync_api import Browser
 from torch import Tensor
 
 from handgrad import Layer, Linear, MSELoss, ReLU, Sequential
-from handgrad.graphs import Graph, graph
+from handgrad.graphs import Graph, Steps, graph, graph_of_steps
+from handgrad.symbolic import backward, derive
+from handgrad.symbolic.definitions import made_of
 
 ROOT = Path(__file__).parent.parent
 X, T = torch.zeros(6, 10), torch.zeros(6, 1)
@@ -25,7 +27,7 @@ def model(inputs: int = 10, hidden: int = 2) -> tuple[dict[str, Layer], dict[str
     return layers, {"W1": one.weight, "b1": one.bias, "W2": two.weight, "b2": two.bias}
 
 
-def drawn(picture: Graph) -> tuple[str, str, list[str], list[str], list[str]]:
+def drawn(picture: Graph | Steps) -> tuple[str, str, list[str], list[str], list[str]]:
     """The title, the words, and the texts of each group: tensors, gradients, layers."""
     title, words, *groups = ET.fromstring(picture._repr_html_())
     tensors, gradients, layers = ([str(text.text) for text in group.iter("text")] for group in groups)
@@ -271,3 +273,62 @@ def contrast(a: list[int], b: list[int]) -> float:
 def luminance(colour: list[int]) -> float:
     linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour[:3]))
     return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def normalized(X: Any, w: Any) -> Any:
+    M = X.mean(-1, keepdim=True)
+    C = X - M
+    Y = C * w / torch.sqrt((C**2).mean(-1, keepdim=True) + 1)
+    return Y
+
+
+def cross_entropy(Z: Any, t: Any) -> Any:
+    return torch.nn.functional.cross_entropy(Z, t)
+
+
+PROGRAM = derive(normalized, X="n d", w="d")
+STEPS = graph_of_steps(PROGRAM)
+OF_LOSS = graph_of_steps(derive(cross_entropy, Z="n c", t="n -> c"))
+
+
+def arrows(picture: Steps, curved: bool = False) -> list[int]:
+    """How many arrows are drawn for values, and for gradients; how many lead around boxes, if `curved`."""
+    groups = ET.fromstring(picture._repr_html_())[2:4]
+    return [sum(("c" in path.attrib["d"]) == curved for path in group.iter("path")) for group in groups]
+
+
+def test_every_step_of_a_program_stands_after_what_it_uses_with_its_gradient() -> None:
+    title, _, values, gradients, _ = drawn(STEPS)
+    assert title == "Graph of M, C, Z, Y: tensors down, gradients up"
+    assert values == ["X (n, d)", "M (n)", "C (n, d)", "Z (n)", "w (d)", "Y (n, d)"]
+    assert gradients == ["dX", "dM", "dC", "dZ", "dw", "G"]
+
+
+def test_an_arrow_leads_from_each_step_to_each_that_uses_it_and_one_back() -> None:
+    uses = sum(len(place.uses) for place in STEPS.places)
+    assert arrows(STEPS) == [uses, uses] == [7, 7]
+    assert arrows(STEPS, curved=True) == [3, 3]
+    assert arrows(OF_LOSS) == [2, 1]
+
+
+def test_what_has_no_gradient_has_no_box_for_one_and_a_loss_has_one() -> None:
+    _, _, values, gradients, _ = drawn(OF_LOSS)
+    assert values == ["Z (n, c)", "t (n)", "L (one number)"]
+    assert gradients == ["dZ", "dL = 1"]
+    assert OF_LOSS._repr_html_().count("<rect") == 5
+
+
+def test_the_words_of_a_program_tell_what_is_made_of_what_and_where_gradients_come_from() -> None:
+    assert drawn(STEPS)[1] == repr(STEPS)
+    for sentence in ("C (n, d) is made of X (n, d) and M (n).", "dC comes back from Z and Y.", "dw comes back from Y."):
+        assert sentence in repr(STEPS)
+
+
+def test_arguments_stand_in_the_order_of_the_function_and_gradients_only_where_they_were_asked_for() -> None:
+    def chained(B: Any, A: Any) -> Any:
+        return torch.tanh(B @ A)
+
+    program = derive(chained, B="n m", A="m k")
+    assert [place.name for place in graph_of_steps(program).places] == ["B", "A", "Z", "Y"]
+    part = graph_of_steps(backward(program.output, made_of(program.output)["B"]))
+    assert {place.name: place.gradient for place in part.places} == {"A": "", "B": "dB", "Z": "dZ", "Y": "G"}

@@ -177,14 +177,19 @@ def test_a_layer_more_adds_as_much_as_the_one_before() -> None:
     assert len({after - before for before, after in pairwise(lengths)}) == 1
 
 
-def test_steps_tell_the_rules_and_the_program_shows_both_directions() -> None:
+def test_steps_tell_the_rules_and_the_program_shows_both_directions_each_gradient_with_its_derivation() -> None:
     program = backward(CASES["attention"].output)
     rules = [step.rule for step in program["S"].derivation.steps]
     assert rules == ["definition", "chain rule", "differentiate", "contract the deltas", "name what is known"]
     assert [*program.gradients] == ["A", "S", "V", "Q", "K"]
     text = program._repr_markdown_()
-    assert "| $A_{ij}$ | $= \\frac{e^{S_{ij}}}{\\sum_{c} e^{S_{ic}}}$ |" in text
-    assert f"| $\\mathrm{{dS}}_{{rs}}$ | $= {FORMULAS['attention', 'S']}$ |" in text
+    assert '<div class="line">\n\n$A_{ij}$ $= \\frac{e^{S_{ij}}}{\\sum_{c} e^{S_{ic}}}$\n\n</div>' in text
+    gradient = f'<summary title="dS">$\\mathrm{{dS}}_{{rs}}$ $= {FORMULAS["attention", "S"]}$</summary>'
+    derivation = "".join(
+        f'\n\n<div class="step">\n\n{step.rule}\n\n$$\n{step.latex}\n$$\n\n</div>'
+        for step in program["S"].derivation.steps
+    )
+    assert f"<details>\n{gradient}{derivation}\n\n</details>" in text
 
 
 def test_of_several_uses_each_is_a_term_of_the_chain_rule() -> None:

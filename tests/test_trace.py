@@ -42,13 +42,13 @@ def test_what_is_computed_is_defined_under_the_names_of_variables() -> None:
 def test_attention_is_derived_as_it_is_written_by_hand() -> None:
     text = derive(FUNCTIONS["attention"][0], Q="n d", K="m d", V="m e")._repr_markdown_()
     for line in [
-        r"| $Z$ | $= \frac{1}{\sqrt{d}} Q K^{\mathsf{T}}$ |",
-        r"| $Y$ | $= A V$ |",
-        r"| $\mathrm{dA}$ | $= G V^{\mathsf{T}}$ |",
-        r"| $\mathrm{dZ}_{rs}$ | $= A_{rs} \left(\mathrm{dA}_{rs} - \sum_{k} A_{rk} \, \mathrm{dA}_{rk}\right)$ |",
-        r"| $\mathrm{dV}$ | $= A^{\mathsf{T}} G$ |",
-        r"| $\mathrm{dQ}$ | $= \frac{1}{\sqrt{d}} \, \mathrm{dZ} \, K$ |",
-        r"| $\mathrm{dK}$ | $= \frac{1}{\sqrt{d}} \, \mathrm{dZ}^{\mathsf{T}} \, Q$ |",
+        r"$Z$ $= \frac{1}{\sqrt{d}} Q K^{\mathsf{T}}$",
+        r"$Y$ $= A V$",
+        r">$\mathrm{dA}$ $= G V^{\mathsf{T}}$</summary>",
+        r"$\mathrm{dZ}_{rs}$ $= A_{rs} \left(\mathrm{dA}_{rs} - \sum_{k} A_{rk} \, \mathrm{dA}_{rk}\right)$<",
+        r">$\mathrm{dV}$ $= A^{\mathsf{T}} G$</summary>",
+        r">$\mathrm{dQ}$ $= \frac{1}{\sqrt{d}} \, \mathrm{dZ} \, K$</summary>",
+        r">$\mathrm{dK}$ $= \frac{1}{\sqrt{d}} \, \mathrm{dZ}^{\mathsf{T}} \, Q$</summary>",
     ]:
         assert line in text, f"{line}\nis not in\n{text}"
 

@@ -1,4 +1,4 @@
-"""The graph of a chain of layers, recorded while it runs: tensors go down, their gradients back up."""
+"""Graphs: of a chain of layers, recorded while it runs, and of a program; tensors go down, their gradients back up."""
 
 import copy
 import html
@@ -9,14 +9,18 @@ import torch
 from torch import Tensor
 
 from handgrad.layer import Layer
+from handgrad.symbolic.definitions import in_order, made_of
+from handgrad.symbolic.letters import named_in, size
+from handgrad.symbolic.reverse import Program
 
 # In pixels. Letters of a monospaced font are 0.6 of its size wide, in some a little more.
 SIZE, LETTER, LINE = 15, 9.2, 25
 ARROW, GAP, LANE, SPACE = 26, 8, 15, 50
+ROW, STEP, BEND = 30, 24, 15
 LINES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
 
 
-def in_words(shape: Sequence[int]) -> str:
+def in_words(shape: Sequence[object]) -> str:
     """Return the sizes of a shape; a number has none, and empty parentheses would look like a call."""
     return ", ".join(map(str, shape)) or "one number"
 
@@ -130,16 +134,7 @@ class Graph:
         right = max(x + len(name) * LETTER for name, x, _ in derivatives)
         width, height = left + right, drawing.y
         names = ", ".join(node.layer for node in self.nodes)
-        # Colours of the page; those in a notebook stand out from black as well as from white.
-        return (
-            f'<svg class="graph" role="img" viewBox="{-left:g} 0 {width:g} {height:g}" width="{width:g}" '
-            f'height="{height:g}" font-family="var(--mono, monospace)" font-size="{SIZE}" fill="currentColor">\n'
-            f"<title>{html.escape(f'Graph of {names}: tensors down, gradients up')}</title>\n"
-            f"<desc>{html.escape(repr(self))}</desc>\n"
-            f'<g color="var(--value, #3a7cbe)">{"".join(values)}</g>\n'
-            f'<g color="var(--gradient, #b3661a)">{"".join(gradients)}</g>\n'
-            f"<g>{''.join(drawing.boxes)}</g>\n</svg>"
-        )
+        return _picture(names, repr(self), (-left, 0, width, height), values, gradients, drawing.boxes)
 
     def _derivatives(self, labels: Sequence[tuple[Edge, float, float]]) -> list[tuple[str, float, float]]:
         """Return the names of the gradients, and where they stand; that of a number with its value."""
@@ -189,8 +184,77 @@ class _Drawing:
         self.y += height
 
 
-def _listed(edges: Sequence[Edge]) -> str:
-    *some, last = map(str, edges)
+@dataclass(frozen=True)
+class Place:
+    """An array, a number or a step of a program; the name of its gradient, empty if it has none; and what it uses."""
+
+    name: str
+    shape: Sequence[object]
+    gradient: str
+    uses: Sequence["Place"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({in_words(self.shape)})"
+
+
+def graph_of_steps(program: Program) -> "Steps":
+    """Return the graph of a program: its steps, and what it starts from, each before the first step that uses it."""
+    parts, places = made_of(program.output), dict[object, Place]()
+    gradients = {name: gradient.result.name for name, gradient in program.gradients.items()}
+    output = program.output.name
+    gradients[output] = program.grad_output.name if program.grad_output is not None else f"d{output} = 1"
+    for step in in_order(program.output):
+        found = named_in(step.value)
+        for name in program.arguments or parts:
+            base = parts.get(name)
+            if base in found and base not in places:
+                places[base] = Place(name, getattr(base, "shape", ()), gradients.get(name, ""), ())
+        uses = [place for base, place in places.items() if base in found]
+        places[step.base] = Place(step.name, [*map(size, step.indices)], gradients.get(step.name, ""), uses)
+    return Steps([*places.values()])
+
+
+@dataclass(frozen=True, repr=False)
+class Steps:
+    """The places of a program in their order, each after those that it uses; its text says the same in words."""
+
+    places: Sequence[Place]
+
+    def __repr__(self) -> str:
+        lines = [f"{place} is made of {_listed(place.uses)}." for place in self.places if place.uses]
+        for place in reversed(self.places[:-1]):
+            if place.gradient:
+                users = [user for user in self.places if place in user.uses]
+                lines.append(f"{place.gradient} comes back from {_listed([user.name for user in users])}.")
+        return " ".join([*lines, "Each gradient has the shape of what it stands beside."])
+
+    def _repr_html_(self) -> str:
+        left = max(len(str(place)) for place in self.places) * LETTER + 2 * GAP
+        right = max(len(place.gradient) for place in self.places) * LETTER + 2 * GAP
+        values, gradients, boxes, farthest = list[str](), list[str](), list[str](), 1
+        for number, place in enumerate(self.places):
+            top = number * (ROW + STEP)
+            values.append(_text(str(place), GAP - left, top + ROW / 2, "start"))
+            cells = [(-left, left)]
+            if place.gradient:
+                gradients.append(_text(place.gradient, GAP, top + ROW / 2, "start"))
+                cells.append((0, right))
+            boxes += [f'<rect x="{x:g}" y="{top}" width="{width:g}" height="{ROW}" {LINES}/>' for x, width in cells]
+            for used in place.uses:
+                apart = number - self.places.index(used)
+                farthest = max(farthest, apart)
+                before = top - apart * (ROW + STEP)
+                values.append(_way(-left, before, top, apart))
+                if used.gradient:
+                    gradients.append(_way(right, top, before, apart))
+        names = ", ".join(place.name for place in self.places if place.uses)
+        bend, height = BEND * farthest + GAP, len(self.places) * (ROW + STEP) - STEP
+        frame = -left - bend, -1, left + right + 2 * bend, height + 2
+        return _picture(names, repr(self), frame, values, gradients, boxes)
+
+
+def _listed(things: Sequence[object]) -> str:
+    *some, last = map(str, things)
     return f"{', '.join(some)} and {last}" if some else last
 
 
@@ -204,3 +268,32 @@ def _arrow(x: float, y: float, right: float, down: float) -> str:
     ahead, aside = (6 * u + 4 * v, 6 * v + 4 * u), (4 * v - 6 * u, 4 * u - 6 * v)
     head = f"m{-ahead[0]} {-ahead[1]}l{ahead[0]} {ahead[1]} {aside[0]} {aside[1]}"
     return f'<path d="M{x:g} {y:g}l{right:g} {down:g}{head}" {LINES}/>'
+
+
+def _way(side: float, start: int, end: int, apart: int) -> str:
+    """Return an arrow from box to box, given where they begin: straight to the next one, around those between."""
+    down, outward = (1, -1) if end > start else (-1, 1)
+    if apart == 1:
+        return _arrow(-down * LANE, start + (ROW + 3 if down > 0 else -3), 0, down * (STEP - 6))
+    # One leaves a box at the lower end of its side, and enters one at the upper; a gradient takes the same way back.
+    first, last = start + ROW / 2 + down * ROW / 5, end + ROW / 2 - down * ROW / 5
+    x, bend = side + outward * 2, outward * BEND * apart * 4 / 3
+    curve = f"M{x:g} {first:g}c{bend:g} 0 {bend:g} {last - first:g} {outward * 4:g} {last - first:g}"
+    return f'<path d="{curve}" {LINES}/>{_arrow(x + outward * 6, last, outward * -6, 0)}'
+
+
+def _picture(
+    names: str, words: str, frame: tuple[float, ...], values: list[str], gradients: list[str], boxes: list[str]
+) -> str:
+    """Return a drawing as SVG; its frame is left, top, width and height."""
+    left, top, width, height = frame
+    # Colours of the page; those in a notebook stand out from black as well as from white.
+    return (
+        f'<svg class="graph" role="img" viewBox="{left:g} {top:g} {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" font-family="var(--mono, monospace)" font-size="{SIZE}" fill="currentColor">\n'
+        f"<title>{html.escape(f'Graph of {names}: tensors down, gradients up')}</title>\n"
+        f"<desc>{html.escape(words)}</desc>\n"
+        f'<g color="var(--value, #3a7cbe)">{"".join(values)}</g>\n'
+        f'<g color="var(--gradient, #b3661a)">{"".join(gradients)}</g>\n'
+        f"<g>{''.join(boxes)}</g>\n</svg>"
+    )

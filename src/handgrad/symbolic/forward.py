@@ -23,8 +23,8 @@ from handgrad.symbolic.letters import free_indices, named_in
 from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names, length
-from handgrad.symbolic.reverse import Program, backward, require_like, short_form, sources_of, table
-from handgrad.symbolic.steps import DerivationStep, Derived, framed, matrix_step
+from handgrad.symbolic.reverse import Program, backward, require_like, short_form, sources_of
+from handgrad.symbolic.steps import DerivationStep, Derived, framed, listed, matrix_step, opening
 from handgrad.symbolic.terms import contract
 
 
@@ -65,15 +65,13 @@ class TangentProgram:
         return compile_results("tangents", made_of, {name: self[name].result for name in chosen})
 
     def _repr_markdown_(self) -> str:
-        """Return the steps, and their tangents, as tables."""
-        own = {*in_order(self.output)}
-        tables = {
-            "forward": [step for step in _steps(self.moved) if step in own],
-            "backward": [step for step in _steps(self.moved) if step not in own],
-            "tangents": [tangent.result for tangent in self.tangents.values()],
-        }
-        shown = "\n\n".join(table(title, steps) for title, steps in tables.items() if steps)
-        return framed(f"the tangents of {', '.join(step.name for step in self.moved)}", self.output, shown)
+        """Return the steps, and below them their tangents, each of which opens to its derivation."""
+        own, steps = {*in_order(self.output)}, _steps(self.moved)
+        parts = listed("forward", (step for step in steps if step in own))
+        if back := [step for step in steps if step not in own]:
+            parts += listed("backward", back)
+        parts += opening("tangents", ((tangent.result, tangent) for tangent in self.tangents.values()))
+        return framed(f"the tangents of {', '.join(step.name for step in self.moved)}", self.output, "\n\n".join(parts))
 
 
 def jvp(output: Definition | Program, *wrt: Any, tangents: Sequence[Any] = ()) -> TangentProgram:

@@ -21,7 +21,7 @@ from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
-from handgrad.symbolic.steps import DerivationStep, framed, matrix_step
+from handgrad.symbolic.steps import DerivationStep, framed, listed, matrix_step, opening
 from handgrad.symbolic.torch_code import compile_torch
 
 
@@ -97,25 +97,15 @@ class Program:
         return layer_source(self.output, gradients, name, parameters, self.arguments)
 
     def _repr_markdown_(self) -> str:
-        """Return the steps, and their gradients, as two tables."""
-        back = [gradient.result for gradient in self.gradients.values()]
-        tables = f"{table('forward', in_order(self.output))}\n\n{table('backward', back)}"
-        return framed(f"the backward pass of {self.output.name}", self.output, tables)
+        """Return the steps, and below them their gradients, each of which opens to its derivation."""
+        back = ((gradient.result, gradient.derivation) for gradient in self.gradients.values())
+        parts = [*listed("forward", in_order(self.output)), *opening("backward", back)]
+        return framed(f"the backward pass of {self.output.name}", self.output, "\n\n".join(parts))
 
 
 def short_form(definition: Definition) -> Markdown:
     """Return what is defined as a product of matrices where it has such a form, else entry by entry."""
     return Markdown(f"${matrix_form(definition) or latex(definition.value)}$")
-
-
-def table(title: str, steps: Sequence[Definition]) -> str:
-    """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
-    lines = []
-    for step in steps:
-        matrix = matrix_form(step)
-        left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
-        lines.append(f"| ${left}$ | $= {right}$ |")
-    return "\n".join([f"| {title} | |", "|---:|:---|", *lines])
 
 
 def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:

@@ -1,7 +1,7 @@
 """The steps to what is derived, each with the name of its rule, and how they are shown."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,12 +62,15 @@ class Derived:
 
         Below it stands where the result holds, if there are kinks or jumps where it does not.
         """
+        return Markdown(framed(self.plain_name, self.output, self.lines(label, skip)))
+
+    def lines(self, label: str | None = None, skip: int = 0) -> str:
+        """Return the Markdown of `show` without what it is marked with."""
         *steps, last = self.steps[skip:]
         shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
         if self.where:
             shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
-        body = "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
-        return Markdown(framed(self.plain_name, self.output, body))
+        return "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
 
     def _repr_markdown_(self) -> str:
         return self.show().text
@@ -82,3 +85,28 @@ def framed(name: str, output: Definition, body: str) -> str:
     """Return Markdown of what is derived from a definition, marked with what that was compared with."""
     reference = html.escape(output.base_name.compared_with)
     return f'<div class="derivation" data-name="{name}" data-compared="{reference}">\n\n{body}\n\n</div>'
+
+
+def listed(title: str, definitions: Iterable[Definition]) -> list[str]:
+    """Return paragraphs with a line for each definition."""
+    return [f"**{title}**", *(f'<div class="line">\n\n{_equation(step)}\n\n</div>' for step in definitions)]
+
+
+def opening(title: str, derived: Iterable[tuple[Definition, Derived]]) -> list[str]:
+    """Return paragraphs with a line for each definition that opens to how it was derived."""
+    parts = [f"**{title}**: each line opens to its derivation"]
+    for result, derivation in derived:
+        # Not all screen readers read formulas: the title is text.
+        summary = f'<summary title="{result.name}">{_equation(result)}</summary>'
+        parts.append(f"<details>\n{summary}\n\n{derivation.lines()}\n\n</details>")
+    return parts
+
+
+def _equation(step: Definition) -> str:
+    """Return a definition, as a product of matrices where it has such a form, else entry by entry.
+
+    It is in two pieces, so that a long one breaks.
+    """
+    matrix = matrix_form(step)
+    left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+    return f"${left}$ $= {right}$"
