@@ -4,7 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Self
+from typing import Any, Never, Self, cast
 
 import torch
 from torch import Tensor
@@ -118,8 +118,8 @@ def _layers(value: Any) -> Iterator[Layer]:
         yield from _layers(part)
 
 
-NOT_WANTED: Any = None
-"""What `backward` returns for a gradient that was not wanted. Any, so that who wants it need not ask if it is there."""
+NOT_WANTED: Never = cast(Never, None)
+"""What `backward` returns for a gradient that was not wanted: Never, so that nobody need ask if one is there."""
 
 
 def backward(layer: Layer, grad_output: Tensor, needs_input_grad: bool) -> Any:

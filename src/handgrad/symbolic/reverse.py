@@ -14,6 +14,7 @@ from handgrad.symbolic.compiled import TorchFunction, TorchGradients
 from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
 from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.function_source import function_source
 from handgrad.symbolic.indexed import array
 from handgrad.symbolic.layer_source import layer_source
 from handgrad.symbolic.letters import freshened, named_in, size
@@ -21,6 +22,7 @@ from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_gradients
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
+from handgrad.symbolic.source_text import Computed
 from handgrad.symbolic.torch_code import compile_torch
 
 
@@ -92,8 +94,21 @@ class Program:
         the fewest entries from which `backward` follows without computing a sum or a product of matrices again.
         ValueError if no input has a gradient, and on names that something in a layer has.
         """
+        return layer_source(self._computed, name, parameters)
+
+    def function(self, name: str, parameters: Sequence[str] = ()) -> str:
+        """Return the source of a differentiable function of tensors, by way of a `torch.autograd.Function`.
+
+        Its arguments are what the program starts from. They may have any number of axes before those of the program, as
+        the inputs of `layer` may; all of such a stack share the `parameters`. Saved is the least, as there. Gradients
+        that autograd does not ask for are not computed, and there is no second derivative. ValueError as for `layer`.
+        """
+        return function_source(self._computed, name, parameters)
+
+    @property
+    def _computed(self) -> Computed:
         gradients = {wrt: gradient.result for wrt, gradient in self.gradients.items()}
-        return layer_source(self.output, gradients, name, parameters, self.arguments)
+        return Computed(self.output, gradients, self.arguments)
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""
