@@ -25,9 +25,11 @@ pytestmark = pytest.mark.slow  # seldom breaks: not while one works
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograds(name: str) -> None:
+def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograds_and_numpys(name: str) -> None:
     function, axes = FUNCTIONS[name][0], arguments(*FUNCTIONS[name])
-    compiled = derive(function, **axes).compile()
+    program = derive(function, **axes)
+    compiled, by_numpy = program.compile(), dict[str, Any]()
+    exec(program.numpy(), by_numpy)
     real = {argument for argument, text in axes.items() if "->" not in text}
     letters = sorted({letter for text in axes.values() for letter in text.replace("->", " ").split()})
     for seed in range(5):
@@ -43,6 +45,15 @@ def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograd
         assert {*gradients} == real
         for wrt in real:
             torch.testing.assert_close(gradients[wrt], tensors[wrt].grad, rtol=1e-9, atol=1e-11)
+        arrays = [tensor.detach().numpy() for tensor in tensors.values()]
+        returned = by_numpy["backward"](*arrays, *([G.numpy()] if output.dim() else []))
+        expected = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
+        for actual, wanted in zip(
+            (by_numpy["forward"](*arrays), *(returned if isinstance(returned, tuple) else (returned,))),
+            (output.detach(), *expected),
+            strict=True,
+        ):
+            torch.testing.assert_close(torch.tensor(actual), wanted, rtol=1e-9, atol=1e-11)
 
 
 def test_each_step_is_one_line_and_computed_once_without_autograd() -> None:

@@ -120,9 +120,10 @@ def enclosed(before: str, parts: Sequence[str], after: str, indent: int = 8, is_
     return [f"{space}{before}", *(f"{space}    {part}," for part in parts), f"{space}{after}"]
 
 
-def tuple_lines(before: str, parts: Sequence[str], after: str = "") -> list[str]:
+def tuple_lines(before: str, parts: Sequence[str], after: str = "", indent: int = 8) -> list[str]:
     """Return a tuple, in brackets only where it needs them."""
+    space = " " * indent
     if len(parts) == 1 and after:
-        return [f"        {before}({parts[0]},){after}"]
-    line = f"        {before}{', '.join(parts)}{after}"
-    return [line] if len(line) <= WIDTH else enclosed(f"{before}(", parts, f"){after}", is_call=False)
+        return [f"{space}{before}({parts[0]},){after}"]
+    line = f"{space}{before}{', '.join(parts)}{after}"
+    return [line] if len(line) <= WIDTH else enclosed(f"{before}(", parts, f"){after}", indent, is_call=False)

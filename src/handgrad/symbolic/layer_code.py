@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import sympy
@@ -35,6 +36,8 @@ class LayerCode:
     owner, incoming = "self", "grad_output"
     is_checked = True
     """Whether the shape of the gradient that comes in is."""
+    reserved: AbstractSet[str] = frozenset(RESERVED)
+    """What the code around the lines calls something else so."""
     room = ROOM
     """How long the name and the value of a line may be."""
 
@@ -50,7 +53,7 @@ class LayerCode:
         ahead = self.ancestors([self.output.base])
         self.ahead = [step for step in steps if step.base in ahead]
         self.behind = [step for step in steps if step.base not in ahead]
-        self.taken = {*symbols_of(steps), *inputs, *parameters, *RESERVED}
+        self.taken = {*symbols_of(steps), *inputs, *parameters, *self.reserved}
         self.saved, self.again = self.choice()
         self.shared = [name for name, base in parameters.items() if base in self.parts([*self.again, *self.behind])]
         self.ahead_lines, self.behind_lines = self.lines()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sympy import Add, Expr, IndexedBase, Symbol
 
+from handgrad.symbolic.array_source import JAX, NUMPY, array_source
 from handgrad.symbolic.compiled import TorchFunction, TorchGradients
 from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
 from handgrad.symbolic.derivation import Derivation, DerivationStep, framed, vjp
@@ -104,6 +105,20 @@ class Program:
         that autograd does not ask for are not computed, and there is no second derivative. ValueError as for `layer`.
         """
         return function_source(self._computed, name, parameters)
+
+    def numpy(self, name: str = "") -> str:
+        """Return the source of two functions of numpy's arrays: the output, and its gradients.
+
+        `attention(Q, K, V)` and `attention_backward(Q, K, V, G)`, if that is their name, else `forward` and `backward`,
+        are given what the program starts from, in the shapes that it has, and the gradient that comes in. The second
+        returns the gradients in the order of the arguments, one alone by itself, and computes again what it needs. They
+        need numpy 2, and scipy for erf. ValueError on names that the code has already.
+        """
+        return array_source(self._computed, name, NUMPY)
+
+    def jax(self, name: str = "") -> str:
+        """Return the source of the same functions as `numpy`, of jax's arrays: see there."""
+        return array_source(self._computed, name, JAX)
 
     @property
     def _computed(self) -> Computed:
