@@ -125,6 +125,18 @@ class Program:
         gradients = {wrt: gradient.result for wrt, gradient in self.gradients.items()}
         return Computed(self.output, gradients, self.arguments)
 
+    def latex(self) -> str:
+        """Return the steps, and below them the gradients, as one `aligned` environment, to stand in displayed formulas.
+
+        Each is a product of matrices where it has such a form, else given entry by entry; dL/dA is called dA.
+        """
+        results = [gradient.result for gradient in self.gradients.values()]
+        parts = (
+            " \\\\\n".join(f"{left} &= {right}" for left, right in map(_sides, steps))
+            for steps in (in_order(self.output), results)
+        )
+        return "\\begin{aligned}\n" + " \\\\[1ex]\n".join(parts) + "\n\\end{aligned}"
+
     def _repr_markdown_(self) -> str:
         """Return the steps, and their gradients, as two tables."""
         back = [gradient.result for gradient in self.gradients.values()]
@@ -133,13 +145,15 @@ class Program:
 
 
 def _table(title: str, steps: Sequence[Definition]) -> str:
-    """Return a table of definitions, as products of matrices where they have such a form, else entry by entry."""
-    lines = []
-    for step in steps:
-        matrix = matrix_form(step)
-        left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
-        lines.append(f"| ${left}$ | $= {right}$ |")
+    """Return a table of definitions."""
+    lines = [f"| ${left}$ | $= {right}$ |" for left, right in map(_sides, steps)]
     return "\n".join([f"| {title} | |", "|---:|:---|", *lines])
+
+
+def _sides(step: Definition) -> tuple[str, str]:
+    """Return the LaTeX of a definition, as a product of matrices where it has such a form, else entry by entry."""
+    matrix = matrix_form(step)
+    return (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
 
 
 def backward(output: Definition, *wrt: Any, grad_output: Any = None) -> Program:
