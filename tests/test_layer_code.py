@@ -16,6 +16,7 @@ import torch
 from functions import FUNCTIONS
 from test_trace import arguments, given
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad import Layer, check_layer
 from handgrad.symbolic import derive
@@ -24,12 +25,18 @@ from handgrad.symbolic.saved import least
 pytestmark = pytest.mark.slow  # seldom breaks: not while one works
 
 
+def of_many(source: str) -> list[str]:
+    """Return the sums of products of more than two arrays, of which there are to be none."""
+    return re.findall(r'einsum\("[^"]*,[^"]*,[^"]*->[^"]*"', source)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograds_and_numpys(name: str) -> None:
     function, axes = FUNCTIONS[name][0], arguments(*FUNCTIONS[name])
     program = derive(function, **axes)
-    compiled, by_numpy = program.compile(), dict[str, Any]()
-    exec(program.numpy(), by_numpy)
+    compiled, source, by_numpy = program.compile(), program.numpy(), dict[str, Any]()
+    exec(source, by_numpy)
+    assert of_many(compiled.source) == of_many(source) == []
     real = {argument for argument, text in axes.items() if "->" not in text}
     letters = sorted({letter for text in axes.values() for letter in text.replace("->", " ").split()})
     for seed in range(5):
@@ -202,6 +209,39 @@ def test_no_layer_calls_autograd_or_backward_functions_of_torchs() -> None:
         assert not {attribute for attribute in called if "grad" in attribute or "backward" in attribute} - {
             "save_for_backward"
         }, name
+
+
+def test_sums_of_products_are_computed_two_at_a_time_in_the_order_with_the_smallest_parts() -> None:
+    assert not any(of_many(layer_source(name)) for name in LAYERS)
+    lines = layer_source("transformer_block").splitlines()
+    assert '        dWO = torch.einsum("...ir,...is->rs", A @ V, dH)' in lines
+
+    def chain(A: Any, B: Any, C: Any, D: Any) -> Any:
+        return torch.einsum("iab,abc,cdi,d->i", A, B, C, D)
+
+    # Any other two first would leave an array of more axes.
+    source = derive(chain, A="n a b", B="a b c", C="c d n", D="d").compile("D").source
+    assert 'torch.einsum("jkf,ijk->fi", B, A)' in source
+
+
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Finds how many entries the largest array has that is computed."""
+
+    entries = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.entries = max(self.entries, result.untyped_storage().nbytes() // result.element_size())
+        return result
+
+
+def test_no_array_is_larger_than_the_scores_of_attention() -> None:
+    layer, (b, h, n, d) = layer_of("batched_attention"), (2, 4, 128, 16)
+    Q, K, V = torch.randn(3, b, h, n, d)
+    with Largest() as found:  # type: ignore[no-untyped-call]
+        layer.backward(layer(Q, K, V))
+    assert found.entries == b * h * n * n
 
 
 def test_what_is_saved_is_the_least_and_what_follows_entry_by_entry_is_computed_again() -> None:

@@ -13,7 +13,7 @@ from handgrad.symbolic.definitions import Definition, symbols_of
 from handgrad.symbolic.formulas import Array, Name, Sum, TensorSymbol
 from handgrad.symbolic.letters import symbols_beside_entries
 from handgrad.symbolic.matrix_code import MatrixCoder
-from handgrad.symbolic.saved import count, least
+from handgrad.symbolic.saved import count, least, subtracted
 from handgrad.symbolic.shapes import Shapes, shape_of
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.stacks import Stacked
@@ -82,7 +82,8 @@ class LayerCode:
         learned = {*self.parameters.values()}
         made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum)}
         needed = [base for base in values if base in self.parts(self.behind)]
-        saved = least(needed, made_of, {base: count(shape_of(base)) for base in values})
+        small = subtracted(extent for base in values for extent in shape_of(base))
+        saved = least(needed, made_of, {base: count(shape_of(base), small) for base in values})
         again = self.ancestors(needed, without=saved)
         return [base for base in values if base in saved], [step for step in self.ahead if step.base in again]
 
