@@ -19,10 +19,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handgrad import Layer, check_layer
-from handgrad.symbolic import derive
-from handgrad.symbolic.saved import least
+from handgrad.symbolic import derive, sizes
+from handgrad.symbolic.saved import count, least, subtracted
 
 pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
+
+def attributes(source: str) -> set[str]:
+    """Return the names of what the code takes from modules and arrays."""
+    return {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
 
 
 def of_many(source: str) -> list[str]:
@@ -37,6 +42,7 @@ def test_one_function_returns_all_gradients_and_at_five_shapes_they_are_autograd
     compiled, source, by_numpy = program.compile(), program.numpy(), dict[str, Any]()
     exec(source, by_numpy)
     assert of_many(compiled.source) == of_many(source) == []
+    assert not any("grad" in name or "backward" in name for name in attributes(compiled.source) | attributes(source))
     real = {argument for argument, text in axes.items() if "->" not in text}
     letters = sorted({letter for text in axes.values() for letter in text.replace("->", " ").split()})
     for seed in range(5):
@@ -205,10 +211,8 @@ def test_the_layer_of_a_linear_map_is_what_one_would_have_written() -> None:
 
 def test_no_layer_calls_autograd_or_backward_functions_of_torchs() -> None:
     for name in LAYERS:
-        called = {node.attr for node in ast.walk(ast.parse(layer_source(name))) if isinstance(node, ast.Attribute)}
-        assert not {attribute for attribute in called if "grad" in attribute or "backward" in attribute} - {
-            "save_for_backward"
-        }, name
+        called = {called for called in attributes(layer_source(name)) if "grad" in called or "backward" in called}
+        assert called == {"save_for_backward"}, name
 
 
 def test_sums_of_products_are_computed_two_at_a_time_in_the_order_with_the_smallest_parts() -> None:
@@ -222,6 +226,12 @@ def test_sums_of_products_are_computed_two_at_a_time_in_the_order_with_the_small
     # Any other two first would leave an array of more axes.
     source = derive(chain, A="n a b", B="a b c", C="c d n", D="d").compile("D").source
     assert 'torch.einsum("jkf,ijk->fi", B, A)' in source
+
+
+def test_a_size_that_is_subtracted_from_others_is_taken_for_a_small_one() -> None:
+    n, k = sizes("n k")
+    assert subtracted([n, n - k + 1]) == {k}
+    assert count([n, n - k], {k}) > 90 * count([n, k], {k})
 
 
 class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
