@@ -407,3 +407,32 @@ def test_an_activation_saves_its_input_or_output_itself_and_no_copy(name: str) -
     layer, input = CASES[name].layer(), torch.randn(3)
     output = layer(input)
     assert all(saved is input or saved is output for saved in layer.saved_tensors)
+
+
+class Scaled(Layer):
+    """X[t] * s, entry by entry."""
+
+    def forward(self, t: Tensor, X: Tensor, s: Tensor) -> Tensor:
+        self.save_for_backward(t, X, s)
+        return X[t] * s
+
+    def backward(self, grad_output: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        t, X, s = self.saved_tensors
+        return torch.zeros_like(X).index_add(0, t, grad_output * s), grad_output * X[t]
+
+
+def test_a_function_of_several_inputs_gives_each_of_real_numbers_its_gradient() -> None:
+    t, X, s = torch.tensor([1, 1, 0]), torch.randn(2, 3, requires_grad=True), torch.randn(3, 3, requires_grad=True)
+    expected = torch.autograd.grad((X[t] * s).sin().sum(), (X, s))
+    actual = torch.autograd.grad(as_function(Scaled())(t, X, s).sin().sum(), (X, s))
+    torch.testing.assert_close(actual, expected)
+
+
+def test_more_gradients_than_inputs_of_real_numbers_are_refused() -> None:
+    class More(Scaled):
+        def backward(self, grad_output: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+            return (*super().backward(grad_output), grad_output)
+
+    t, X, s = torch.tensor([0]), torch.ones(1, 1), torch.ones(1, 1, requires_grad=True)
+    with pytest.raises(ValueError, match="returns 3 gradients, and 2 inputs hold real numbers"):
+        torch.autograd.backward(as_function(More())(t, X, s).sum())

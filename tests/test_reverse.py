@@ -6,13 +6,29 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import pypandoc
 import pytest
 import torch
+from functions import FUNCTIONS
 from sympy import And, Expr, Piecewise, Rational, exp, log, preorder_traversal, sqrt, tanh
+from test_trace import arguments
 from torch import Tensor
 from torch.nn import functional
 
-from handgrad.symbolic import Definition, Iverson, Program, Sum, array, backward, define, indices, mean, reuse, reverse
+from handgrad.symbolic import (
+    Definition,
+    Iverson,
+    Program,
+    Sum,
+    array,
+    backward,
+    define,
+    derive,
+    indices,
+    mean,
+    reuse,
+    reverse,
+)
 from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.derivation import whole_numbers, whole_numbers_of
 from handgrad.symbolic.reuse import Known, in_names
@@ -268,3 +284,22 @@ def test_nothing_is_named_where_that_would_divide_by_zero_or_be_no_shorter(value
 def test_a_name_that_is_not_proved_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reuse, "_by_parts", lambda value, known: known.entry)
     assert in_names(1 - tanh(Z[i, k]) ** 2, Known(array("Y", i, k)[i, k], tanh(Z[i, k]))) == 1 - tanh(Z[i, k]) ** 2
+
+
+def test_a_program_is_one_formula_in_latex_that_pandoc_makes_mathml_of() -> None:
+    names = ("attention", "huber", "layer_norm", "softmax_cross_entropy", "lower", "scaled")
+    formulas = [derive(FUNCTIONS[name][0], **arguments(*FUNCTIONS[name])).latex() for name in names]
+    for line in [
+        r"\begin{aligned}",
+        r"Z &= \frac{1}{\sqrt{d}} Q K^{\mathsf{T}} \\",
+        r"Y &= A V \\[1ex]",
+        r"\mathrm{dZ}_{rs} &= A_{rs} \left(\mathrm{dA}_{rs} - \sum_{k} A_{rk} \, \mathrm{dA}_{rk}\right) \\",
+        r"\mathrm{dK} &= \frac{1}{\sqrt{d}} \, \mathrm{dZ}^{\mathsf{T}} \, Q",
+        r"\end{aligned}",
+    ]:
+        assert line in formulas[0].splitlines(), formulas[0]
+    text = "\n\n".join(f"$$\n{formula}\n$$" for formula in formulas)
+    html = pypandoc.convert_text(text, "html", format="markdown", extra_args=["--mathml"])
+    shown = re.sub("<annotation.*?</annotation>", "", html, flags=re.DOTALL)
+    assert shown.count("<mtable>") >= shown.count("<math ") == len(names)
+    assert "\\" not in shown

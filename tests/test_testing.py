@@ -264,3 +264,44 @@ def test_a_receipt_names_the_functions_that_were_compared_with() -> None:
     assert "**Checked: ReLU, Half** against relu, half, " in by_name._repr_markdown_()
     nameless = check_layer(Half(), lambda input: input / 2, (4, 3))
     assert "**Checked: Half** against the reference, " in nameless._repr_markdown_()
+
+
+class Product(Layer):
+    """X Y, entry by entry, with a factor in the second gradient."""
+
+    factor = 1.0
+
+    def forward(self, X: Tensor, Y: Tensor) -> Tensor:
+        self.save_for_backward(X, Y)
+        return X * Y
+
+    def backward(self, grad_output: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        X, Y = self.saved_tensors
+        return grad_output * Y, self.factor * grad_output * X
+
+
+def test_each_gradient_of_several_inputs_is_compared() -> None:
+    receipt = check_layer(Product(), torch.mul, (4, 3), (4, 3))
+    one = check_layer(ReLU(), functional.relu, (4, 3))
+    assert receipt.cases > one.cases
+    wrong = Product()
+    wrong.factor = 2.0
+    with pytest.raises(CheckError, match="gradient of input 2 by Product differs from autograd"):
+        check_layer(wrong, torch.mul, (4, 3), (4, 3))
+    for method in ("in_a_model", "by_forward_mode", "by_finite_differences"):
+        check = _Check(wrong, torch.mul, {}, [])
+        check.find_inputs(_Numbers(torch.float64, VARIANTS[0]), [(4, 3), (4, 3)])
+        with pytest.raises(CheckError):
+            getattr(check, method)(_Numbers(torch.float64, VARIANTS[0]), [(4, 3), (4, 3)])
+
+
+def test_as_many_gradients_are_returned_everywhere_and_no_more_than_there_are_inputs() -> None:
+    class More(Product):
+        def backward(self, grad_output: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+            one, other = super().backward(grad_output)
+            return (one, other, other) if len(grad_output) != 1 else (one,)
+
+    with pytest.raises(CheckError, match=r"More.backward returns 3 gradients of 2 inputs"):
+        check_layer(More(), torch.mul, (4, 3), (4, 3))
+    with pytest.raises(CheckError, match=r"returns 3 gradients, and 1 elsewhere\n  at: an empty batch|the shape given"):
+        check_layer(More(), torch.mul, (1, 3), (1, 3))

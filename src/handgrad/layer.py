@@ -4,7 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Self
+from typing import Any, Never, Self, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ class Layer:
 
     `forward(*inputs)` computes the output and saves what `backward` needs.
     `backward(grad_output)` takes dL/d(output), adds dL/d(parameter) to the
-    `.grad` of each parameter and returns dL/d(first input). Where that costs
+    `.grad` of each parameter and returns dL/d(first input), or a tuple of the
+    gradients of the first inputs that hold real numbers. Where that costs
     much, `backward(grad_output, needs_input_grad=False)` leaves it out.
     """
 
@@ -120,8 +121,8 @@ def _layers(value: Any) -> Iterator[Layer]:
         yield from _layers(part)
 
 
-NOT_WANTED: Any = None
-"""What `backward` returns for a gradient that was not wanted. Any, so that who wants it need not ask if it is there."""
+NOT_WANTED: Never = cast(Never, None)
+"""What `backward` returns for a gradient that was not wanted: Never, so that nobody need ask if one is there."""
 
 
 def backward(layer: Layer, grad_output: Tensor, needs_input_grad: bool) -> Any:
@@ -132,6 +133,11 @@ def backward(layer: Layer, grad_output: Tensor, needs_input_grad: bool) -> Any:
         return layer.backward(grad_output, needs_input_grad=False)  # type: ignore[call-arg]
     layer.backward(grad_output)
     return NOT_WANTED
+
+
+def gradients(returned: Any) -> tuple[Any, ...]:
+    """Return the gradients of inputs that a backward has returned."""
+    return returned if isinstance(returned, tuple) else (returned,)
 
 
 @cache
@@ -158,7 +164,8 @@ def require_same_shape(**shapes: tuple[int, ...]) -> None:
 def as_function(layer: Layer) -> Callable[..., Tensor]:
     """Return `layer` as a differentiable torch function of its inputs.
 
-    The parameters are made to require a gradient, as those of a torch module do; autograd adds to their `.grad`.
+    What `backward` returns are the gradients of the first inputs that hold real numbers; the others get none. The
+    parameters are made to require a gradient, as those of a torch module do; autograd adds to their `.grad`.
     """
     parameters = [parameter.requires_grad_() for parameter in layer.parameters()]
 
@@ -173,7 +180,7 @@ class _LayerFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layer: Layer, inputs: int, *tensors: Tensor) -> Tensor:
         # A copy, sharing the parameters, for each call: the layer may stand in several places of the graph.
-        ctx.layer, ctx.inputs = copy.copy(layer), inputs
+        ctx.layer, ctx.real = copy.copy(layer), [tensor.is_floating_point() for tensor in tensors[:inputs]]
         output: Tensor = ctx.layer(*tensors[:inputs])
         return output
 
@@ -185,11 +192,15 @@ class _LayerFunction(torch.autograd.Function):
         before = [parameter.grad for parameter in parameters]
         for parameter in parameters:
             parameter.grad = None
-        grad_input = backward(ctx.layer, grad_output, ctx.needs_input_grad[2])
+        wanted = any(ctx.needs_input_grad[2 : 2 + len(ctx.real)])
+        returned = [*gradients(backward(ctx.layer, grad_output, wanted))]
         grads = [parameter.grad for parameter in parameters]
         for parameter, grad in zip(parameters, before, strict=True):
             parameter.grad = grad
-        return None, None, grad_input, *[None] * (ctx.inputs - 1), *grads
+        if any(grad is not None for grad in returned[sum(ctx.real) :]):
+            name, real = type(ctx.layer).__name__, sum(ctx.real)
+            raise ValueError(f"{name}.backward returns {len(returned)} gradients, and {real} inputs hold real numbers")
+        return None, None, *(returned.pop(0) if is_real and returned else None for is_real in ctx.real), *grads
 
 
 def _version(tensor: Tensor) -> int:

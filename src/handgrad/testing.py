@@ -4,7 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from handgrad.layer import Layer, as_function, backward, takes_needs_input_grad
+from handgrad.layer import Layer, as_function, backward, gradients, takes_needs_input_grad
 from handgrad.symbolic.compiled import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -94,19 +94,21 @@ def check_layer(
       must be equal, and in float64 on normally distributed numbers. Divisions by what is no power of 2, and functions
       such as exp, round: with `exact=False` integers too are compared up to the rounding of their dtype.
 
-    Compared are: the output; the gradient of the first input and of each parameter with autograd's, added to what was
-    in `.grad` before; the same with each of `formulas`, which is keyed by the name of the array it is the gradient of,
-    `arrays` naming the inputs and then the parameters ("X W b") and G being the grad_output (a formula without G is
-    multiplied by it); the gradients when the layer stands in the middle of a torch model and is used twice; their
-    product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward mode, which never goes backwards; and
-    `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as they are. Where `backward` takes
-    `needs_input_grad`, False must return None and change no other gradient. Raises CheckError at the first difference.
+    Compared are: the output; the gradient of the first input, or of as many as `backward` returns a tuple of, and of
+    each parameter with autograd's, added to what was in `.grad` before; the same with each of `formulas`, which is
+    keyed by the name of the array it is the gradient of, `arrays` naming the inputs and then the parameters ("X W b")
+    and G being the grad_output (a formula without G is multiplied by it); the gradients when the layer stands in the
+    middle of a torch model and is used twice; their product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward
+    mode, which never goes backwards; and `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as
+    they are. Where `backward` takes `needs_input_grad`, False must return None and change no other gradient. Raises
+    CheckError at the first difference.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
     if not shapes or not all(isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) for shape in shapes):
         raise TypeError(f"give the shape of each input as a tuple of whole numbers, such as (4, 3), not {shapes}")
     check = _Check(layer, reference, formulas or {}, arrays.split())
+    check.find_inputs(_Numbers(torch.float64, VARIANTS[0]), shapes)
     for dtype, variant in product(dtypes, VARIANTS):
         check.against_autograd(_Numbers(dtype, variant, integers=True, exact=exact), shapes)
     for variant in VARIANTS:
@@ -158,8 +160,24 @@ class _Check:
         self.name, self.referee = type(layer).__name__, name_of(reference)
         self.parameters = list(layer.parameters())
         attributes = {id(value): name for name, value in vars(layer).items()}
-        self.names = ["input", *(attributes.get(id(p), f"parameter {i}") for i, p in enumerate(self.parameters))]
+        self.learned = [attributes.get(id(p), f"parameter {i}") for i, p in enumerate(self.parameters)]
         self.lines: list[Line] = []
+        self.inputs = 1
+
+    @property
+    def names(self) -> list[str]:
+        """What has a gradient: the first inputs, and the parameters."""
+        inputs = ["input"] if self.inputs == 1 else [f"input {i + 1}" for i in range(self.inputs)]
+        return [*inputs, *self.learned]
+
+    def find_inputs(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Find out of how many inputs backward returns the gradient; if it raises, the comparisons say so."""
+        inputs, parameters = self.draw(numbers, shapes)
+        layer = self.copy(parameters)
+        with suppress(Exception):
+            self.inputs = len(gradients(layer.backward(torch.ones_like(layer(*inputs)))))
+        if self.inputs > len(shapes):
+            raise CheckError(f"{self.name}.backward returns {self.inputs} gradients of {len(shapes)} inputs")
 
     def copy(self, parameters: Sequence[Tensor]) -> Layer:
         """Return a copy of the layer with other parameters."""
@@ -174,9 +192,10 @@ class _Check:
     def against_autograd(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         """Compare output, gradients and formulas, each on fresh tensors, and see that none of these is changed."""
         inputs, parameters = self.draw(numbers, shapes)
-        leaves = [tensor.clone().requires_grad_() for tensor in (inputs[0], *parameters)]
+        count = self.inputs
+        leaves = [tensor.clone().requires_grad_() for tensor in (*inputs[:count], *parameters)]
         with self.running("the reference", numbers, inputs):
-            expected = self.reference(leaves[0], *inputs[1:], *leaves[1:])
+            expected = self.reference(*leaves[:count], *inputs[count:], *leaves[count:])
         if not isinstance(expected, Tensor) or not expected.requires_grad:
             raise CheckError(f"the reference of {self.name} must return a tensor that autograd can differentiate")
         grad_output = numbers.draw(tuple(expected.shape))
@@ -184,24 +203,33 @@ class _Check:
 
         layer = self.copy(parameters)
         arguments = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
-        arguments |= dict(zip(self.names[1:], parameters, strict=True))
+        arguments |= dict(zip(self.learned, parameters, strict=True))
         copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
         self.compare("output", self.referee, output, expected.detach(), numbers)
-        earlier = [torch.zeros_like(inputs[0]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
-        for parameter, grad in zip(parameters, earlier[1:], strict=True):
+        earlier = [*map(torch.zeros_like, inputs[:count]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
+        for parameter, grad in zip(parameters, earlier[count:], strict=True):
             parameter.grad = grad.clone()
         with self.running(f"{self.name}.backward", numbers, inputs):
-            grad_input = layer.backward(grad_output)
+            returned = layer.backward(grad_output)
         for name, tensor in arguments.items():
             if not torch.equal(tensor, copies[name]):
                 raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
-        results = [grad_input, *(parameter.grad for parameter in parameters)]
+        results = [*self.of_inputs(returned, numbers), *(parameter.grad for parameter in parameters)]
         for name, result, old, grad in zip(self.names, results, earlier, grads, strict=True):
             self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers)
         self.input_not_wanted(layer, results, earlier, grad_output, numbers)
         self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
+
+    def of_inputs(self, returned: Any, numbers: _Numbers) -> tuple[Any, ...]:
+        """Return the gradients of the inputs that backward has returned."""
+        found = gradients(returned)
+        if len(found) != self.inputs:
+            raise CheckError(
+                f"{self.name}.backward returns {len(found)} gradients, and {self.inputs} elsewhere\n  at: {numbers}"
+            )
+        return found
 
     def input_not_wanted(
         self,
@@ -215,15 +243,15 @@ class _Check:
         if not takes_needs_input_grad(type(layer).backward):
             return
         parameters = list(layer.parameters())
-        for parameter, grad in zip(parameters, earlier[1:], strict=True):
+        for parameter, grad in zip(parameters, earlier[self.inputs :], strict=True):
             parameter.grad = grad.clone()
         where = f"{self.name}.backward(grad_output, needs_input_grad=False)"
-        with self.running(where, numbers, earlier[:1]):
+        with self.running(where, numbers, earlier[: self.inputs]):
             returned = backward(layer, grad_output, needs_input_grad=False)
         if returned is not None:
             raise CheckError(f"{where} returns a gradient of the input, not None\n  at: {numbers}\n  {show(returned)}")
         allowed = numbers.tolerance
-        for name, parameter, result in zip(self.names[1:], parameters, results[1:], strict=True):
+        for name, parameter, result in zip(self.learned, parameters, results[self.inputs :], strict=True):
             found = parameter.grad
             if found is None or not torch.allclose(found, result, rtol=allowed, atol=allowed, equal_nan=True):
                 raise CheckError(f"{where} gives {name} another gradient\n  at: {numbers}\n  {found} is not {result}")
@@ -239,8 +267,8 @@ class _Check:
                 f"arrays must name the {len(tensors)} inputs and parameters; it is {' '.join(self.arrays)!r}"
             )
         arrays = dict(zip(self.arrays, tensors, strict=True)) | {"G": grad_output}
-        learned = [self.arrays[0], *self.arrays[len(tensors) - len(self.parameters) :]]
-        expected = dict(zip(learned, grads, strict=True))
+        of = [*self.arrays[: self.inputs], *self.arrays[len(tensors) - len(self.parameters) :]]
+        expected = dict(zip(of, grads, strict=True))
         for array, formula in self.formulas.items():
             flat = {name: _flat(arrays[name], len(shape)) for name, shape in formula.arrays.items()}
             extents = dict(zip(map(str, formula.shape), _flat(expected[array], len(formula.shape)).shape, strict=True))
@@ -259,21 +287,25 @@ class _Check:
             return self.reference(*inputs, *parameters)
 
         for function in (as_function(layer), reference):
-            leaves = [inputs[0].clone().requires_grad_(), *parameters]
+            leaves, others = (
+                [tensor.clone().requires_grad_() for tensor in inputs[: self.inputs]],
+                inputs[self.inputs :],
+            )
             with self.running(f"{self.name}.backward", numbers, inputs):
-                outputs = [function(torch.tanh(scale * leaves[0]), *inputs[1:]) for scale in (0.5, 2.0)]
-                grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), leaves))
+                outputs = [function(*(torch.tanh(scale * leaf) for leaf in leaves), *others) for scale in (0.5, 2.0)]
+                grads.append(torch.autograd.grad((outputs[0].sin() * outputs[1]).sum(), [*leaves, *parameters]))
         for name, actual, expected in zip(self.names, *grads, strict=True):
             self.compare(f"gradient of {name}", "autograd, twice in a model", actual, expected, numbers)
 
     def by_forward_mode(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         """Compare ⟨Jᵀu, v⟩, what backward makes of u, with ⟨u, Jv⟩: how far the reference moves in a direction v."""
         inputs, parameters = self.draw(numbers, shapes)
-        leaves = (inputs[0], *parameters)
+        count = self.inputs
+        leaves = (*inputs[:count], *parameters)
         directions = tuple(numbers.draw(tuple(leaf.shape)) for leaf in leaves)
 
-        def reference(input: Tensor, *changed: Tensor) -> Tensor:
-            return self.reference(input, *inputs[1:], *changed)
+        def reference(*changed: Tensor) -> Tensor:
+            return self.reference(*changed[:count], *inputs[count:], *changed[count:])
 
         with warnings.catch_warnings():
             # Forward mode, when first used, imports a module of torch's that torch itself calls deprecated.
@@ -286,19 +318,19 @@ class _Check:
         layer = self.copy(parameters)
         with self.running(f"{self.name}.backward", numbers, inputs):
             layer(*inputs)
-            grads = [layer.backward(grad_output), *(parameter.grad for parameter in parameters)]
+            returned = layer.backward(grad_output)
+        grads = [*self.of_inputs(returned, numbers), *(parameter.grad for parameter in parameters)]
         pairs = zip(grads, directions, strict=True)
         product = torch.stack([(grad * direction).sum() for grad, direction in pairs if grad is not None]).sum()
         self.compare("gradients along a direction", "forward mode", product, (grad_output * moved).sum(), numbers)
 
     def by_finite_differences(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         inputs, parameters = self.draw(numbers, shapes)
-        function = as_function(self.copy(parameters))
-        tolerance = numbers.tolerance
+        function, count, tolerance = as_function(self.copy(parameters)), self.inputs, numbers.tolerance
         try:
             gradcheck(
-                lambda input, *_: function(input, *inputs[1:]),
-                (inputs[0].requires_grad_(), *parameters),
+                lambda *changed: function(*changed[:count], *inputs[count:]),
+                (*(tensor.requires_grad_() for tensor in inputs[:count]), *parameters),
                 rtol=tolerance,
                 atol=tolerance,
             )

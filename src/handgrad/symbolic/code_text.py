@@ -7,8 +7,9 @@ from typing import Any
 
 from handgrad.symbolic.formulas import free_name
 
-# The longest line: the body of a method starts after eight columns.
+# The longest line, and how long the name and the value may be in the body of a method, after eight columns, and ` = `.
 WIDTH = 120
+ROOM = WIDTH - 11
 # What a call or a product that is computed twice is called.
 _NAMES = {"exp": "powers", "sum": "total", "einsum": "product", "@": "product"}
 # Calls that compute nothing, or are no longer than a name.
@@ -18,14 +19,14 @@ Line = tuple[str, str]
 """A name, and the code of its value."""
 
 
-def without_repetition(lines: Sequence[Line], taken: Iterable[str]) -> list[Line]:
+def without_repetition(lines: Sequence[Line], taken: Iterable[str], room: int = ROOM) -> list[Line]:
     """Give calls and matrix products that stand in the lines more than once a line of their own, the longest first.
 
-    So do parts of lines that are too long.
+    So do parts of lines whose name and value are longer than there is room for.
     """
     trees = [(name, _Roots().visit(ast.parse(code, mode="eval").body)) for name, code in lines]
     used = {*taken, *(name for name, _ in lines)}
-    while found := _repeated(trees) or _too_long(trees):
+    while found := _repeated(trees) or _too_long(trees, room):
         sharing = _Sharing(ast.dump(found))
         place = next(place for place, (_, tree) in enumerate(trees) if sharing.is_in(tree))
         sharing.name = free_name(_NAMES.get(_kind(found), "part"), used)
@@ -44,10 +45,10 @@ def _repeated(trees: Iterable[tuple[str, ast.expr]]) -> ast.expr | None:
     return max((nodes[0] for nodes in found.values() if len(nodes) > 1), key=_length, default=None)
 
 
-def _too_long(trees: Iterable[tuple[str, ast.expr]]) -> ast.expr | None:
+def _too_long(trees: Iterable[tuple[str, ast.expr]], room: int) -> ast.expr | None:
     """Return a part of the first line that is too long, about half of it."""
     for name, tree in trees:
-        if len(name) + _length(tree) > WIDTH - 11:
+        if len(name) + _length(tree) > room:
             half = _length(tree) // 2
             nodes = [node for node in _parts(tree) if isinstance(node, (ast.BinOp, ast.Call)) and node is not tree]
             return min(nodes, key=lambda node: abs(_length(node) - half), default=None)
@@ -69,6 +70,11 @@ def _kind(node: ast.AST) -> str:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return ""
     return "" if ast.unparse(node.func.value) == "math" else node.func.attr
+
+
+def names_in(code: str) -> set[str]:
+    """Return the names in the code of a value."""
+    return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 
 class _Sharing(ast.NodeTransformer):
@@ -114,9 +120,10 @@ def enclosed(before: str, parts: Sequence[str], after: str, indent: int = 8, is_
     return [f"{space}{before}", *(f"{space}    {part}," for part in parts), f"{space}{after}"]
 
 
-def tuple_lines(before: str, parts: Sequence[str], after: str = "") -> list[str]:
+def tuple_lines(before: str, parts: Sequence[str], after: str = "", indent: int = 8) -> list[str]:
     """Return a tuple, in brackets only where it needs them."""
+    space = " " * indent
     if len(parts) == 1 and after:
-        return [f"        {before}({parts[0]},){after}"]
-    line = f"        {before}{', '.join(parts)}{after}"
-    return [line] if len(line) <= WIDTH else enclosed(f"{before}(", parts, f"){after}", is_call=False)
+        return [f"{space}{before}({parts[0]},){after}"]
+    line = f"{space}{before}{', '.join(parts)}{after}"
+    return [line] if len(line) <= WIDTH else enclosed(f"{before}(", parts, f"){after}", indent, is_call=False)

@@ -225,7 +225,9 @@ def made_of(definition: Definition) -> dict[str, Any]:
 
 def symbols_of(steps: Sequence[Definition]) -> set[str]:
     """Return the names of the sizes and numbers in definitions."""
-    return {symbol.name for step in steps for symbol in step.value.atoms(Symbol) if not isinstance(symbol, Name)}
+    letters = {index.label for step in steps for index in step.value.atoms(Idx)}
+    found = {symbol for step in steps for symbol in step.value.atoms(Symbol)} - letters
+    return {symbol.name for symbol in found if not isinstance(symbol, Name)}
 
 
 def unfolded(value: Expr) -> Expr | None:

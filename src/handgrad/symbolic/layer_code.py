@@ -1,36 +1,45 @@
-"""A program as the source of a layer: its forward saves the fewest entries from which its backward follows."""
+"""A program as the lines of a forward, which saves the fewest entries from which its backward follows, and of that."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import sympy
 from sympy import Expr, Indexed, Symbol
 
-from handgrad.symbolic.code_text import WIDTH, Line, enclosed, tuple_lines, without_repetition
+from handgrad.symbolic.code_text import ROOM, WIDTH, Line, enclosed, names_in, tuple_lines, without_repetition
 from handgrad.symbolic.definitions import Definition, symbols_of
 from handgrad.symbolic.formulas import Array, Name, Sum, TensorSymbol
 from handgrad.symbolic.letters import symbols_beside_entries
 from handgrad.symbolic.matrix_code import MatrixCoder
-from handgrad.symbolic.saved import count, least
+from handgrad.symbolic.saved import count, least, subtracted
 from handgrad.symbolic.shapes import Shapes, shape_of
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.stacks import Stacked
 from handgrad.symbolic.torch_code import known_functions
 
-# What a layer calls something else so.
+# What the code around these lines calls something else so.
 RESERVED = {"torch", "math", "self", "batch", "grad_output", "dtype", "device", "Layer", "Tensor", "Iterator"} | {
-    *("accumulate", "require_same_shape", "forward", "backward", "parameters"),
-    *("save_for_backward", "saved_tensors", "sizes"),
+    *("accumulate", "require_same_shape", "forward", "backward", "parameters", "needs_input_grad", "NOT_WANTED"),
+    *("save_for_backward", "saved_tensors", "sizes", "ctx", "once_differentiable", "Any"),
 }
 
 
 class LayerCode:
-    """The lines of a layer's forward and backward.
+    """The lines of forward and backward.
 
-    `inputs` are the arrays and numbers that forward is given, in their order, `parameters` those that the layer has,
-    `upstream` is the gradient that comes in, None if the output is the loss.
+    `inputs` are the arrays and numbers that forward is given, in their order, `parameters` those that `owner` has. It
+    saves for backward. `upstream` is the gradient that comes in, None if the output is the loss.
     """
+
+    owner, incoming = "self", "grad_output"
+    is_checked = True
+    """Whether the shape of the gradient that comes in is."""
+    reserved: AbstractSet[str] = frozenset(RESERVED)
+    """What the code around the lines calls something else so."""
+    room = ROOM
+    """How long the name and the value of a line may be."""
 
     def __init__(
         self, program: Stacked, inputs: Mapping[str, Any], parameters: Mapping[str, Any], upstream: Any
@@ -44,7 +53,7 @@ class LayerCode:
         ahead = self.ancestors([self.output.base])
         self.ahead = [step for step in steps if step.base in ahead]
         self.behind = [step for step in steps if step.base not in ahead]
-        self.taken = {*symbols_of(steps), *inputs, *parameters, *RESERVED}
+        self.taken = {*symbols_of(steps), *inputs, *parameters, *self.reserved}
         self.saved, self.again = self.choice()
         self.shared = [name for name, base in parameters.items() if base in self.parts([*self.again, *self.behind])]
         self.ahead_lines, self.behind_lines = self.lines()
@@ -73,7 +82,8 @@ class LayerCode:
         learned = {*self.parameters.values()}
         made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum)}
         needed = [base for base in values if base in self.parts(self.behind)]
-        saved = least(needed, made_of, {base: count(shape_of(base)) for base in values})
+        small = subtracted(extent for base in values for extent in shape_of(base))
+        saved = least(needed, made_of, {base: count(shape_of(base), small) for base in values})
         again = self.ancestors(needed, without=saved)
         return [base for base in values if base in saved], [step for step in self.ahead if step.base in again]
 
@@ -92,10 +102,10 @@ class LayerCode:
         ahead = self.code(self.first, self.ahead, learned)
         known = {base: self.first.names[base] for base in self.saved}
         known |= {self.parameters[name]: name for name in self.shared}
-        known |= {} if self.upstream is None else {self.upstream: "grad_output"}
+        known |= {} if self.upstream is None else {self.upstream: self.incoming}
         # A number has a dtype of its own: those of arrays come first.
         known = dict(sorted(known.items(), key=lambda item: not isinstance(item[0], Array)))
-        self.second = self.coder(known, {*self.taken, *(name for name, _ in ahead)})
+        self.second = self.coder(known, {*self.taken, *known.values()})
         return ahead, self.code(self.second, [*self.again, *self.behind], known)
 
     def code(self, coder: MatrixCoder, steps: Sequence[Definition], names: Mapping[Any, str]) -> list[Line]:
@@ -105,26 +115,44 @@ class LayerCode:
         for step in steps:
             value = coder.definition(Definition(step.name, step.indices, step.value.xreplace(numbers), step.base))
             lines.append((coder.names[step.base], value))
-        return without_repetition(lines, coder.taken)
+        return without_repetition(lines, coder.taken, self.room)
+
+    def needed_by(self) -> list[set[str]]:
+        """Return for each line of backward the inputs and parameters whose gradients follow from it."""
+        users: dict[str, set[str]] = {self.gradient(name): {name} for name in self.results}
+        found = []
+        for name, code in reversed(self.behind_lines):
+            found.append(users.get(name, set()))
+            for used in names_in(code):
+                users[used] = users.get(used, set()) | found[-1]
+        return found[::-1]
+
+    def gradient(self, name: str) -> str:
+        """Return what the gradient of an input or a parameter is called."""
+        return self.second.names[self.results[name].base]
 
     # Methods
 
     def forward(self) -> list[str]:
         """Return the body of forward."""
-        shapes = Shapes(self.star)
-        for name, base in self.parameters.items():
-            shapes.add(f"self.{name}", base)
-        for name, base in self.inputs.items():
-            shapes.add(name, base, argument=name)
         kept = self.sizes_kept()
-        lines = shapes.lines({*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)})
+        lines = self.shapes_of(self.inputs).lines({*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)})
         lines += [f"        {name} = {code}" for name, code in self.ahead_lines]
         lines += self.comment()
         names = [*(self.first.names[base] for base in self.saved), *(f"self.{name}" for name in self.shared)]
-        lines += enclosed("self.save_for_backward(", names, ")")
+        lines += enclosed(f"{self.owner}.save_for_backward(", names, ")")
         if kept:
-            lines.append(f"        self.sizes = {_tuple(kept)}")
+            lines.append(f"        {self.owner}.sizes = {_tuple(kept)}")
         return [*lines, f"        return {self.first.names[self.output.base]}"]
+
+    def shapes_of(self, arguments: Mapping[str, Any]) -> Shapes:
+        """Return the shapes of the parameters, and of arguments, which are to be checked."""
+        shapes = Shapes(self.star)
+        for name, base in self.parameters.items():
+            shapes.add(f"self.{name}", base)
+        for name, base in arguments.items():
+            shapes.add(name, base, argument=name)
+        return shapes
 
     def comment(self) -> list[str]:
         """Return what is said of what is saved."""
@@ -133,10 +161,11 @@ class LayerCode:
         counts = sympy.Add(*(sympy.Mul(*self.without_star(base)) for base in self.saved))
         each = " for each of the batch" if self.star is not None else ""
         what = f"{str(counts).replace('**', '^').replace('*', ' ')} {'entry' if counts == 1 else 'entries'}{each}"
+        saved = "Saved, parameters apart, are" if self.parameters else "Saved are"
         about = (
-            f"Saved, parameters apart, are {what}: from fewer the gradients do not follow without computing a sum or a"
+            f"{saved} {what}: from fewer the gradients do not follow without computing a sum or a product of matrices"
         )
-        lines = textwrap.wrap(f"{about} product of matrices again.", WIDTH - 10)
+        lines = textwrap.wrap(f"{about} again.", WIDTH - 10)
         return [f"        # {line}" for line in lines]
 
     def without_star(self, base: Any) -> list[Expr]:
@@ -154,7 +183,8 @@ class LayerCode:
 
     def sizes_wanted(self) -> set[str]:
         """Return the sizes that backward needs."""
-        output = set() if self.same_as_output() else {*Shapes(self.star).names(shape_of(self.output.base))}
+        is_told = not self.is_checked or self.same_as_output()
+        output = set() if is_told else {*Shapes(self.star).names(shape_of(self.output.base))}
         return {*map(str, self.second.sizes), *_batch(self.behind_lines), *output}
 
     def sizes_kept(self) -> list[str]:
@@ -169,38 +199,43 @@ class LayerCode:
         shape = shape_of(self.output.base)
         return next((self.first.names[base] for base in self.saved if shape_of(base) == shape), None)
 
-    def backward(self) -> list[str]:
-        """Return the body of backward."""
+    def known(self) -> list[str]:
+        """Return the lines of backward that name what is saved, and check what comes in."""
         names = [*(self.first.names[base] for base in self.saved), *self.shared]
-        lines = tuple_lines("", names, " = self.saved_tensors") if names else []
+        lines = tuple_lines("", names, f" = {self.owner}.saved_tensors") if names else []
         if kept := self.sizes_kept():
-            lines += tuple_lines("", kept, " = self.sizes")
+            lines += tuple_lines("", kept, f" = {self.owner}.sizes")
         shapes, shape = self.told(), shape_of(self.output.base)
         shapes.have(kept)
         lines += shapes.lines(self.sizes_wanted())
+        if not self.is_checked:
+            return lines
         same = self.same_as_output()
         expected = f"{same}.shape" if same else _tuple(shapes.code(shape))
         given = "grad_output.shape" if shape else "torch.as_tensor(grad_output).shape"
-        lines.append(f"        require_same_shape(grad_output={given}, output={expected})")
-        lines += [f"        {name} = {code}" for name, code in self.behind_lines]
-        end = self.handed_on()
-        last = f"        return {self.behind_lines[-1][0]}" if self.behind_lines else ""
-        if end == [last]:
-            return [*lines[:-1], lines[-1].replace(f"{self.behind_lines[-1][0]} =", "return", 1)]
-        return lines + end
+        return [*lines, f"        require_same_shape(grad_output={given}, output={expected})"]
 
-    def handed_on(self) -> list[str]:
-        """Return the lines that add to the parameters' gradients, and return those of the inputs."""
-        codes = {name: self.second.names[step.base] for name, step in self.results.items()}
+    def backward(self) -> list[str]:
+        """Return the body of a layer's backward: what parameters need comes first, the inputs may need none."""
+        by_parameters = [not by.isdisjoint(self.parameters) for by in self.needed_by()]
+        ordered = sorted(zip(by_parameters, self.behind_lines, strict=True), key=lambda line: not line[0])
+        lines = [f"        {name} = {code}" for _, (name, code) in ordered]
+        first = by_parameters.count(True)
         scale = "grad_output * " if self.upstream is None else ""
+        end = tuple_lines("return ", [f"{scale}{self.gradient(name)}" for name in self.inputs if name in self.results])
+        if lines[first:] and end == [f"        return {ordered[-1][1][0]}"]:
+            lines[-1:], end = [lines[-1].replace(f"{ordered[-1][1][0]} =", "return", 1)], []
+        return [*self.known(), *lines[:first], *self.accumulated(scale), *lines[first:], *end]
+
+    def accumulated(self, scale: str) -> list[str]:
+        """Return the lines that add to the parameters' gradients, after which who wants no other is done."""
         lines = []
         for name in self.parameters:
-            if name in codes:
-                # A gradient that is kept is no view, nor another tensor that is in use.
-                own = scale or not _is_view(dict(self.behind_lines)[codes[name]])
-                lines.append(f"        accumulate(self.{name}, {scale}{codes[name]}{'' if own else '.clone()'})")
-        returned = [f"{scale}{codes[name]}" for name in self.inputs if name in codes]
-        return [*lines, *tuple_lines("return ", returned)]
+            code = self.gradient(name)
+            # A gradient that is kept is no view, nor another tensor that is in use.
+            own = scale or not _is_view(dict(self.behind_lines)[code])
+            lines.append(f"        accumulate(self.{name}, {scale}{code}{'' if own else '.clone()'})")
+        return [*lines, "        if not needs_input_grad:", "            return NOT_WANTED"] if lines else []
 
 
 def _is_view(code: str) -> bool:

@@ -1,16 +1,11 @@
 """The source of a layer that computes a program, with its formulas, to be read, checked, changed and kept."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from handgrad.symbolic.code_text import WIDTH, enclosed
-from handgrad.symbolic.definitions import Definition, given_in, in_order, made_of
-from handgrad.symbolic.formulas import Array, require_name
+from handgrad.symbolic.code_text import enclosed
 from handgrad.symbolic.layer_code import RESERVED, LayerCode
-from handgrad.symbolic.plain_text import equation
 from handgrad.symbolic.shapes import shape_of
-from handgrad.symbolic.stacks import stacked
+from handgrad.symbolic.source_text import Computed, docstring, from_to, gradients_text, module, shapes_text
 
 _HEAD = '''    def __init__(
         self,
@@ -24,86 +19,31 @@ _HEAD = '''    def __init__(
 '''
 
 
-def layer_source(
-    output: Definition,
-    gradients: Mapping[str, Definition],
-    name: str,
-    parameters: Sequence[str],
-    arguments: Sequence[str],
-) -> str:
+_IMPORTS = (
+    ("import math", "from collections.abc import Iterator"),
+    ("import torch", "from torch import Tensor"),
+    ("from handgrad.layer import NOT_WANTED, Layer, accumulate, require_same_shape",),
+)
+
+
+def layer_source(computed: Computed, name: str, parameters: Sequence[str]) -> str:
     """Return the source of a module with the layer: see `Program.layer`."""
-    require_name(name, "a layer")
-    made = made_of(output)
-    ordered = [*(argument for argument in arguments if argument in made), *(n for n in made if n not in arguments)]
-    inputs = {argument: made[argument] for argument in ordered if argument not in parameters}
-    _require_fitting(made, gradients, inputs, parameters)
-    known = {*made.values()}
-    bases, numbers = given_in([*gradients.values()])
-    upstream = next((base for base in (*bases, *numbers) if base not in known), None)
-    arrays = [base for base in inputs.values() if isinstance(base, Array)]
-    program = stacked(output, gradients, arrays, upstream)
-    new, _ = given_in([*program.steps, *program.gradients.values()])
-    by_name = made | {base.name: base for base in new}
-    incoming = upstream if upstream is None else by_name.get(upstream.name, upstream)
-    code = LayerCode(program, {n: by_name[n] for n in inputs}, {n: made[n] for n in parameters}, incoming)
-    formulas = [*in_order(output), *gradients.values()]
-    return _module(code, name, formulas)
-
-
-def _require_fitting(
-    made: Mapping[str, Any], gradients: Mapping[str, Definition], inputs: Mapping[str, Any], parameters: Sequence[str]
-) -> None:
-    """Raise ValueError on parameters that are none, names that a layer has already, and layers without a gradient."""
-    for name in parameters:
-        if name not in made:
-            raise ValueError(f"there is no {name} to be a parameter: there are {', '.join(made)}")
-        if name not in gradients:
-            raise ValueError(f"{name} is no parameter: there is no gradient with respect to it")
-    if taken := [name for name in made if name in RESERVED]:
-        raise ValueError(f"an argument is called {taken[0]}, as something in a layer is: rename it")
-    if not any(name in gradients for name in inputs):
+    computed.require_names(name, "a layer", parameters, RESERVED)
+    for parameter in parameters:
+        if parameter not in computed.gradients:
+            raise ValueError(f"{parameter} is no parameter: there is no gradient with respect to it")
+    inputs = [argument for argument in computed.arguments if argument not in parameters]
+    if not any(argument in computed.gradients for argument in inputs):
         raise ValueError(
             "a layer's backward returns the gradient of an input, and there is none: take one from the parameters"
         )
-
-
-def _module(code: LayerCode, name: str, formulas: Sequence[Definition]) -> str:
-    methods = [_initial(code), _forward(code), _backward(code), _parameters(code)]
-    body = "\n".join(filter(None, methods))
-    text = f'class {name}(Layer):\n    """{_docstring(code, formulas)}\n    """\n\n{body}'
-    helpers = [helper for helper in ("accumulate", "require_same_shape") if f"{helper}(" in text]
-    imports = [
-        *(["import math"] if "math." in text else []),
-        *(["from collections.abc import Iterator"] if "Iterator[" in text else []),
-        *([""] if "math." in text or "Iterator[" in text else []),
-        *(["import torch"] if "torch." in text else []),
-        "from torch import Tensor",
-        "",
-        f"from handgrad.layer import {', '.join(['Layer', *helpers])}",
-    ]
-    return '"""A layer that was derived by handgrad.symbolic."""\n\n' + "\n".join(imports) + f"\n\n\n{text}"
-
-
-def _docstring(code: LayerCode, formulas: Sequence[Definition]) -> str:
-    shapes = ", ".join(f"{n} {_shape(code, base)}" for n, base in {**code.inputs, **code.parameters}.items())
-    inputs = ", ".join(code.inputs)
-    lines = [f"{code.output.name} of {inputs}, and its gradients.", ""]
-    for step in formulas:
-        lines += textwrap.wrap(
-            equation(step), WIDTH - 4, initial_indent="    ", subsequent_indent="        ", break_long_words=False
-        )
-    about = f"{shapes}." + (" `*` is any number of axes." if code.star is not None else "")
-    first = next(name for name in code.inputs if name in code.results)
-    about += f" d{first} is the gradient of {first}" + (
-        f", {code.upstream.name} that of {code.output.name}." if code.upstream else "."
-    )
-    lines += ["", *textwrap.wrap(about, WIDTH - 4, break_long_words=False)]
-    return "\n    ".join(lines).replace("\n    \n", "\n\n")
-
-
-def _shape(code: LayerCode, base: Any) -> str:
-    names = ["*" if extent == code.star else str(extent) for extent in shape_of(base)]
-    return f"({', '.join(names)}{',' if len(names) == 1 and names != ['*'] else ''})"
+    program, bases, upstream = computed.stacked(parameters)
+    code = LayerCode(program, {n: bases[n] for n in inputs}, {n: bases[n] for n in parameters}, upstream)
+    first = f"{computed.output.name} of {', '.join(inputs)}, and its gradients."
+    about = shapes_text({**code.inputs, **code.parameters}, code.star) + gradients_text(computed, inputs)
+    methods = filter(None, [_initial(code), _forward(code), _backward(code), _parameters(code)])
+    text = f"class {name}(Layer):\n{docstring(first, computed.formulas, about)}\n\n" + "\n".join(methods)
+    return module("A layer that was derived by handgrad.symbolic.", _IMPORTS, text)
 
 
 def _initial(code: LayerCode) -> str:
@@ -123,27 +63,23 @@ def _initial(code: LayerCode) -> str:
 
 
 def _forward(code: LayerCode) -> str:
-    shapes = ", ".join(_shape(code, base) for base in code.inputs.values())
     arguments = [f"{name}: Tensor" for name in code.inputs]
-    lines = "\n".join(code.forward())
-    about = f'"""{shapes} -> {_shape(code, code.output.base)}."""'
-    head = "\n".join(enclosed("def forward(", ["self", *arguments], ") -> Tensor:", indent=4))
-    return f"{head}\n        {about}\n{lines}\n"
+    head = enclosed("def forward(", ["self", *arguments], ") -> Tensor:", indent=4)
+    about = from_to(code.inputs.values(), [code.output.base], code.star)
+    return "\n".join([*head, about, *code.forward(), ""])
 
 
 def _backward(code: LayerCode) -> str:
     found = [base for name, base in code.inputs.items() if name in code.results]
-    shapes = ", ".join(_shape(code, base) for base in found)
     returned = "Tensor" if len(found) == 1 else f"tuple[{'Tensor, ' * (len(found) - 1)}Tensor]"
     returned = "tuple[Tensor, ...]" if len(found) > 4 else returned
-    output = shape_of(code.output.base)
-    given = "grad_output: Tensor" if output else "grad_output: Tensor | float = 1.0"
+    given = "grad_output: Tensor" if shape_of(code.output.base) else "grad_output: Tensor | float = 1.0"
+    given += ", needs_input_grad: bool = True" if code.parameters else ""
     adds = f"; adds to the `.grad` of {', '.join(code.parameters)}" if code.parameters else ""
-    about = f'"""{_shape(code, code.output.base)} -> {shapes}{adds}."""'
-    lines = "\n".join(code.backward())
+    about = from_to([code.output.base], found, code.star, adds)
     # A layer returns the gradient of its first input; one of several differs from it on purpose.
     differs = "" if len(found) == 1 else "  # type: ignore[override]"
-    return f"    def backward(self, {given}) -> {returned}:{differs}\n        {about}\n{lines}\n"
+    return "\n".join([f"    def backward(self, {given}) -> {returned}:{differs}", about, *code.backward(), ""])
 
 
 def _parameters(code: LayerCode) -> str:

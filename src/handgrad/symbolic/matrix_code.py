@@ -6,6 +6,7 @@ be that of these: an index over it stands for any number of axes, `...` in an ei
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, permutations
+from math import prod
 from typing import Any
 
 from sympy import Expr, Idx, Indexed
@@ -16,6 +17,7 @@ from handgrad.symbolic.compiled import TorchGradients
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson
 from handgrad.symbolic.letters import size
+from handgrad.symbolic.saved import count, subtracted
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.torch_code import code_of
 
@@ -87,6 +89,12 @@ class MatrixCoder(Coder):
         operands = [self.without_lone(operand, operands, axes) for operand in operands]
         if code := self.plain_form(operands, axes) or self.in_pairs(operands, axes)[-1]:
             return code
+        while len(operands) > 2:
+            operands = self.with_product(operands, axes)
+        return self.plain_form(operands, axes) or self.in_letters(operands, axes)
+
+    def in_letters(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str:
+        """Return an einsum; ValueError if what stands for any number of axes is no first one."""
         letters: dict[Idx, str] = {}
         plain = letters_for(index for _, own in operands for index in own if not self.is_star(index))
         for _, own in operands:
@@ -130,6 +138,20 @@ class MatrixCoder(Coder):
                 elif (deeper := self.in_pairs(rest, axes))[-1]:
                     found.append((len(order) + deeper[0], *deeper[1:]))
         return min(found, default=(0, 0, ""))
+
+    def with_product(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> list[Operand]:
+        """Return the same product with two of its factors as one: the first two to be multiplied, by symbolic sizes."""
+        indices = {index for _, own in operands for index in own}
+        small = subtracted(map(size, indices))
+        numbers = {index: count([size(index)], small) for index in indices}
+        first, second = _cheapest([own for _, own in operands], axes, numbers)[-1]
+        pair = operands[first], operands[second]
+        others = [operand for operand in operands if operand not in pair]
+        kept = self.ordered(_kept([own for _, own in pair], [axes, *(own for _, own in others)]))
+        orders = (order for order in permutations(kept) if self.ordered(order) == order)
+        order = next((order for order in orders if self.plain_form(pair, order)), kept)
+        product = self.einsum(pair, order), order
+        return [product if operand is pair[0] else operand for operand in operands if operand is not pair[1]]
 
     def transposed(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str | None:
         """Write an array whose last two axes are exchanged."""
@@ -185,6 +207,34 @@ class MatrixCoder(Coder):
             return operand
         turned = self.transposed([operand], order)
         return (turned, order) if turned else None
+
+
+def _kept(pair: Iterable[tuple[Idx, ...]], others: Iterable[tuple[Idx, ...]]) -> tuple[Idx, ...]:
+    """Return the axes of two factors' product that others need."""
+    needed = {index for own in others for index in own}
+    return tuple(dict.fromkeys(index for own in pair for index in own if index in needed))
+
+
+def _cheapest(
+    factors: Sequence[tuple[Idx, ...]], axes: tuple[Idx, ...], numbers: Mapping[Idx, int]
+) -> tuple[int, int, tuple[int, int]]:
+    """Return how large the largest of a product's parts is, how many products it takes, and which two come first.
+
+    The factors, given by their axes, are multiplied two at a time; of all orders the one with the smallest parts is
+    meant, and of these the one that takes least. Of very many factors only the first part is looked at.
+    """
+    found = []
+    for first, second in combinations(range(len(factors)), 2):
+        pair = factors[first], factors[second]
+        others = [own for place, own in enumerate(factors) if place not in (first, second)]
+        work = prod(numbers[index] for index in {*pair[0], *pair[1]})
+        if not others:
+            return 0, work, (first, second)
+        kept = _kept(pair, [axes, *others])
+        later = _cheapest([kept, *others], axes, numbers) if len(factors) <= _MANY else (0, 0, (0, 0))
+        largest = max(prod(numbers[index] for index in kept), later[0])
+        found.append((largest, work + later[1], (first, second)))
+    return min(found)
 
 
 def _is_gathered(factor: Expr) -> bool:

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from sympy import Add, Expr, IndexedBase, Symbol
 
+from handgrad.symbolic.array_source import JAX, NUMPY, array_source
 from handgrad.symbolic.compiled import TorchFunction, TorchGradients
 from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
 from handgrad.symbolic.derivation import Derivation, vjp
 from handgrad.symbolic.formulas import Sum
+from handgrad.symbolic.function_source import function_source
 from handgrad.symbolic.indexed import array
 from handgrad.symbolic.layer_source import layer_source
 from handgrad.symbolic.letters import freshened, named_in, size
@@ -21,7 +23,8 @@ from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
 from handgrad.symbolic.reuse import Known, in_names
-from handgrad.symbolic.steps import DerivationStep, framed, listed, matrix_step, opening
+from handgrad.symbolic.source_text import Computed
+from handgrad.symbolic.steps import DerivationStep, framed, listed, matrix_step, opening, sides
 from handgrad.symbolic.torch_code import compile_torch
 
 
@@ -93,8 +96,47 @@ class Program:
         the fewest entries from which `backward` follows without computing a sum or a product of matrices again.
         ValueError if no input has a gradient, and on names that something in a layer has.
         """
+        return layer_source(self._computed, name, parameters)
+
+    def function(self, name: str, parameters: Sequence[str] = ()) -> str:
+        """Return the source of a differentiable function of tensors, by way of a `torch.autograd.Function`.
+
+        Its arguments are what the program starts from. They may have any number of axes before those of the program, as
+        the inputs of `layer` may; all of such a stack share the `parameters`. Saved is the least, as there. Gradients
+        that autograd does not ask for are not computed, and there is no second derivative. ValueError as for `layer`.
+        """
+        return function_source(self._computed, name, parameters)
+
+    def numpy(self, name: str = "") -> str:
+        """Return the source of two functions of numpy's arrays: the output, and its gradients.
+
+        `attention(Q, K, V)` and `attention_backward(Q, K, V, G)`, if that is their name, else `forward` and `backward`,
+        are given what the program starts from, in the shapes that it has, and the gradient that comes in. The second
+        returns the gradients in the order of the arguments, one alone by itself, and computes again what it needs. They
+        need numpy 2, and scipy for erf. ValueError on names that the code has already.
+        """
+        return array_source(self._computed, name, NUMPY)
+
+    def jax(self, name: str = "") -> str:
+        """Return the source of the same functions as `numpy`, of jax's arrays: see there."""
+        return array_source(self._computed, name, JAX)
+
+    @property
+    def _computed(self) -> Computed:
         gradients = {wrt: gradient.result for wrt, gradient in self.gradients.items()}
-        return layer_source(self.output, gradients, name, parameters, self.arguments)
+        return Computed(self.output, gradients, self.arguments)
+
+    def latex(self) -> str:
+        """Return the steps, and below them the gradients, as one `aligned` environment, to stand in displayed formulas.
+
+        Each is a product of matrices where it has such a form, else given entry by entry; dL/dA is called dA.
+        """
+        results = [gradient.result for gradient in self.gradients.values()]
+        parts = (
+            " \\\\\n".join(f"{left} &= {right}" for left, right in map(sides, steps))
+            for steps in (in_order(self.output), results)
+        )
+        return "\\begin{aligned}\n" + " \\\\[1ex]\n".join(parts) + "\n\\end{aligned}"
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and below them their gradients, each of which opens to its derivation."""

@@ -1,13 +1,14 @@
 """What a forward pass saves for the backward pass: the fewest entries from which the rest follows entry by entry."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sympy import Expr, Mul
 
-# Counts of entries are compared at sizes that are all this large: what has more axes has more.
-_LARGE = 1000
+# Counts of entries are compared at sizes that are all this large: what has more axes has more. Only a size that is
+# subtracted from others, as a kernel's is, is small.
+_LARGE, _SMALL = 1000, 10
 _START, _END = "start", "end"
 
 
@@ -16,10 +17,15 @@ def entries(shape: Sequence[Expr]) -> Expr:
     return Mul(*shape)
 
 
-def count(shape: Sequence[Expr]) -> int:
-    """Return how many entries an array has where all sizes are large."""
+def count(shape: Sequence[Expr], small: Collection[Expr] = ()) -> int:
+    """Return how many entries an array has where all sizes are large, but for some."""
     total = entries(shape)
-    return int(total.subs(dict.fromkeys(total.free_symbols, _LARGE)))
+    return int(total.subs({extent: _SMALL if extent in small else _LARGE for extent in total.free_symbols}))
+
+
+def subtracted(extents: Iterable[Expr]) -> set[Expr]:
+    """Return the sizes that are subtracted in others."""
+    return {size for extent in extents for size in extent.free_symbols if extent.diff(size).is_negative}
 
 
 def least(needed: Iterable[Any], made_of: Mapping[Any, Iterable[Any]], counts: Mapping[Any, int]) -> set[Any]:

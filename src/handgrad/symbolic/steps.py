@@ -102,11 +102,13 @@ def opening(title: str, derived: Iterable[tuple[Definition, Derived]]) -> list[s
     return parts
 
 
-def _equation(step: Definition) -> str:
-    """Return a definition, as a product of matrices where it has such a form, else entry by entry.
-
-    It is in two pieces, so that a long one breaks.
-    """
+def sides(step: Definition) -> tuple[str, str]:
+    """Return the LaTeX of a definition, as a product of matrices where it has such a form, else entry by entry."""
     matrix = matrix_form(step)
-    left, right = (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+    return (latex(step.base_name), matrix) if matrix else (latex(step.entry), latex(step.value))
+
+
+def _equation(step: Definition) -> str:
+    """Return a definition in two pieces, so that a long one breaks."""
+    left, right = sides(step)
     return f"${left}$ $= {right}$"
