@@ -1,27 +1,20 @@
 """Each exercise: without a solution its check fails, with one it passes, in the notebook that the site offers."""
 
-import asyncio
 import copy
-import os
 import re
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zipfile import ZipFile
 
 import nbformat
+import notebooks
 import pytest
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from test_posts import LESSONS as SOURCES
 
 from handgrad.testing import CheckError
 from qmdsite.__main__ import main
 
-ROOT = Path(__file__).parent.parent
-POSTS = [file.parent for file in sorted(ROOT.glob("posts/*/index.qmd"))]
-LESSONS = [post for post in POSTS if post.name not in ("questions", "receipts")]
+LESSONS = [source.parent for source in SOURCES]
 FAILURES = {AssertionError.__name__, CheckError.__name__}
 SOLUTION = re.compile(r"<details[^>]*><summary>[^<]+</summary>\n\n``` ?python\n(.*)\n```\n\n</details>", re.S)
 POST = """---
@@ -57,11 +50,6 @@ print('later')
 """
 
 
-class ThisPython(KernelSpecManager):
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
-
-
 def parts(notebook: NotebookNode) -> dict[str, list[tuple[str, NotebookNode]]]:
     """Return the cells of each exercise, by its name and in their order."""
     found: dict[str, list[tuple[str, NotebookNode]]] = {}
@@ -71,24 +59,7 @@ def parts(notebook: NotebookNode) -> dict[str, list[tuple[str, NotebookNode]]]:
     return found
 
 
-def run(notebook: NotebookNode, folder: Path) -> None:
-    """Run the notebook in an empty folder, with nothing of the project but what is installed."""
-    kernel = AsyncKernelManager(
-        kernel_spec_manager=ThisPython(), connection_file=f"{folder}/k.json", transport="ipc", ip=f"{folder}/k"
-    )
-    client = NotebookClient(notebook, km=kernel, timeout=300, shutdown_kernel="immediate")
-    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"IPYTHONDIR": str(folder)}
-    (folder / "empty").mkdir()
-    try:
-        # In a thread of its own: in this one the loop of the browser of other tests may run.
-        with ThreadPoolExecutor() as pool:
-            execution = client.async_execute(cwd=str(folder / "empty"), env=settings, cleanup_kc=True)
-            pool.submit(asyncio.run, execution).result()
-    except CellExecutionError as error:
-        raise AssertionError(str(error)) from None
-
-
-def prove(notebook: NotebookNode, folder: Path) -> None:
+def prove(notebook: NotebookNode, folder: Path, package: Path | None = None) -> None:
     """Run the notebook, with each exercise solved in the middle of it and then left as it was; say what is wrong."""
     exercises = parts(notebook)
     for name, cells in exercises.items():
@@ -97,19 +68,31 @@ def prove(notebook: NotebookNode, folder: Path) -> None:
         exercise, check, solution = (cell for _, cell in cells)
         assert check.metadata.tags == ["raises-exception"], f"check-{name} would stop the notebook"
         assert not check.outputs, f"check-{name} has outputs before it ran"
-        code = SOLUTION.fullmatch(solution.source)
-        assert code, f"solution-{name} is no folded Python"
+        solved = SOLUTION.fullmatch(solution.source)
+        assert solved, f"solution-{name} is no folded Python"
         # The starter comes once more, so that nothing behind it leans on the solution.
-        added = map(nbformat.v4.new_code_cell, (code[1], check.source, exercise.source))
+        added = map(nbformat.v4.new_code_cell, (solved[1], check.source, exercise.source))
         at = notebook.cells.index(check) + 1
         notebook.cells[at:at] = added
-    run(notebook, folder)
-    for name, cells in exercises.items():
-        errors = [output for output in dict(cells)["check"].outputs if output.output_type == "error"]
-        assert errors, f"check-{name} passes before the solution"
-        words = f"check-{name} must raise AssertionError before the solution, not {errors[0].ename}: {errors[0].evalue}"
-        assert errors[0].ename in FAILURES, words
-        assert errors[0].evalue.strip(), f"check-{name} raises an error without words"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "install"]
+    found = notebooks.run([(cell.source, "tags" in cell.metadata) for cell in code], folder, package)
+    failed = {code[count].id: failure for count, failure in found.items()}
+    for name, failure in failed.items():
+        assert name.startswith("check-"), f"{name} failed\n{failure.trace}"
+    for name in exercises:
+        assert f"check-{name}" in failed, f"check-{name} passes before the solution"
+        failure = failed[f"check-{name}"]
+        words = f"check-{name} must raise AssertionError before the solution, not {failure.name}: {failure.words}"
+        assert failure.name in FAILURES, words
+        assert failure.words.strip(), f"check-{name} raises an error without words"
+
+
+@pytest.fixture(scope="session")
+def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What readers install: the wheel that the site carries."""
+    (wheel,) = (site / "posts" / "use").glob("*.whl")
+    ZipFile(wheel).extractall(folder := tmp_path_factory.mktemp("package"))
+    return folder
 
 
 def read(path: Path) -> NotebookNode:
@@ -119,10 +102,12 @@ def read(path: Path) -> NotebookNode:
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
-def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(site: Path, post: Path, tmp_path: Path) -> None:
+def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(
+    site: Path, package: Path, post: Path, tmp_path: Path
+) -> None:
     notebook = read(site / "posts" / post.name / "index.ipynb")
     assert 2 <= len(parts(notebook)) <= 4
-    prove(notebook, tmp_path)
+    prove(notebook, tmp_path, package)
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
