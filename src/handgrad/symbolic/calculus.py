@@ -6,6 +6,7 @@ from sympy import Abs, Add, Dummy, Expr, Indexed, KroneckerDelta, Mul, Piecewise
 from handgrad.symbolic.definitions import indices_of, label_of, unfolded
 from handgrad.symbolic.formulas import Iverson, Name, Sum
 from handgrad.symbolic.letters import fresh_copy, outermost, rename
+from handgrad.symbolic.whole import OfArray
 
 
 def differentiate(value: Expr, entry: Expr) -> Expr:
@@ -25,6 +26,8 @@ def differentiate(value: Expr, entry: Expr) -> Expr:
     if isinstance(value, (Indexed, Name)):
         inner = unfolded(value)
         return sympy.S.Zero if inner is None else differentiate(inner, entry)
+    if isinstance(value, OfArray):
+        return value.differentiated(entry, differentiate)
     return _by_chain_rule(value, entry)
 
 
@@ -36,7 +39,7 @@ def _differentiated_sum(value: Sum, entry: Expr) -> Expr:
 
 def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
     """Differentiate a function of entries, sums and defined numbers: its slope by each, times their derivatives."""
-    parts = outermost(value, (Indexed, Sum, Name))
+    parts = outermost(value, (Indexed, Sum, Name, OfArray))
     if isinstance(entry, Symbol) and entry not in parts:
         parts.append(entry)
     scalars = {part: Dummy(real=True) for part in parts}

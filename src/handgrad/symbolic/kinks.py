@@ -12,6 +12,7 @@ from handgrad.symbolic.definitions import Definition, in_order, label_of
 from handgrad.symbolic.formulas import Iverson, Name, Sum
 from handgrad.symbolic.letters import outermost, size
 from handgrad.symbolic.notation import latex
+from handgrad.symbolic.whole import MaximumOf
 
 
 class Border(NamedTuple):
@@ -37,7 +38,11 @@ def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
     letters = {_pattern(border): border for border in _borders(result, result)}
     found: dict[Expr, str] = {}
     jumps: dict[str, None] = {}
+    ties: dict[str, None] = {}
     for step in in_order(output):
+        for part in step.value.atoms(MaximumOf):
+            if _depends(part, label_of(entry)):
+                ties[f"where no row of ${latex(label_of(part.args[0]))}$ has two entries that are the largest"] = None
         for border in _borders(step.value, step.value):
             if border.difference.is_integer or not _depends(border.difference, label_of(entry)):
                 continue
@@ -48,7 +53,8 @@ def exceptions(output: Definition, entry: Expr, result: Expr) -> str:
                 jumps[f"where ${left} = {right}$, ${latex(label_of(step.entry))}$ {words}"] = None
     # A letter that is summed over in the result stands for all its values.
     where = "where all" if any(border.has(Idx) for border in found) else "where"
-    return "; ".join([f"{where} {' and '.join(found.values())}", *jumps]) if found else ""
+    borders = [f"{where} {' and '.join(found.values())}"] if found else []
+    return "; ".join([*borders, *ties, *jumps])
 
 
 def _borders(value: Expr, scope: Expr) -> Iterator[Border]:

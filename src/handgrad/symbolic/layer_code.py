@@ -10,13 +10,15 @@ from sympy import Expr, Indexed, Symbol
 from handgrad.symbolic.code_text import WIDTH, Line, enclosed, tuple_lines, without_repetition
 from handgrad.symbolic.definitions import Definition, symbols_of
 from handgrad.symbolic.formulas import Array, Name, Sum, TensorSymbol
+from handgrad.symbolic.joined import Joined, Told, groups, in_memory, joined, sizes_joined, split
 from handgrad.symbolic.letters import symbols_beside_entries
 from handgrad.symbolic.matrix_code import MatrixCoder
 from handgrad.symbolic.saved import count, least
-from handgrad.symbolic.shapes import Shapes, shape_of
+from handgrad.symbolic.shapes import Shapes, code_of_size, shape_of
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.stacks import Stacked
 from handgrad.symbolic.torch_code import known_functions
+from handgrad.symbolic.whole import OfArray
 
 # What a layer calls something else so.
 RESERVED = {"torch", "math", "self", "batch", "grad_output", "dtype", "device", "Layer", "Tensor", "Iterator"} | {
@@ -33,11 +35,19 @@ class LayerCode:
     """
 
     def __init__(
-        self, program: Stacked, inputs: Mapping[str, Any], parameters: Mapping[str, Any], upstream: Any
+        self,
+        program: Stacked,
+        inputs: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        upstream: Any,
+        counts: Joined,
     ) -> None:
-        """Choose what is saved."""
+        """Choose what is saved; `counts` are those of arrays with joined axes."""
         self.inputs, self.parameters, self.upstream, self.star = inputs, parameters, upstream, program.star
-        self.output = program.steps[-1]
+        self.output, self.counts = program.steps[-1], counts
+        self.given = {f"self.{name}": base for name, base in parameters.items()} | dict(inputs)
+        arrays = {code: base for code, base in self.given.items() if isinstance(base, Array)}
+        self.told = Told({code: groups(base.shape, counts.get(base.name)) for code, base in arrays.items()})
         self.results = {name: step for name, step in program.gradients.items() if name in {*inputs, *parameters}}
         steps = stabilized([*program.steps, *program.gradients.values()], [self.output, *self.results.values()])
         self.by_base = {step.base: step for step in steps}
@@ -71,7 +81,7 @@ class LayerCode:
         """Return what forward saves, but for parameters, and the steps that backward computes again."""
         values = [*self.inputs.values(), *(step.base for step in self.ahead)]
         learned = {*self.parameters.values()}
-        made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum)}
+        made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum, OfArray)}
         needed = [base for base in values if base in self.parts(self.behind)]
         saved = least(needed, made_of, {base: count(shape_of(base)) for base in values})
         again = self.ancestors(needed, without=saved)
@@ -81,8 +91,22 @@ class LayerCode:
         """Return a coder that knows some arrays by their code."""
         whole = frozenset(code for base, code in names.items() if isinstance(base, Array) and base.label.is_integer)
         coder = MatrixCoder([*names.values()], whole, taken, known_functions(), star=self.star)
-        coder.names.update(names)
+        coder.names.update({base: self.split(code, base) for base, code in names.items()})
+        for base in names:
+            coder.sizes |= sizes_joined(shape_of(base), self.counts.get(base.name))
         return coder
+
+    def shape(self, base: Any) -> tuple[Expr, ...]:
+        """Return the shape of an array in memory."""
+        return in_memory(shape_of(base), self.counts.get(base.name))
+
+    def split(self, code: str, base: Any) -> str:
+        """Return the code of an array with the axes of formulas."""
+        return split(code, shape_of(base), self.counts.get(base.name))
+
+    def stored(self, base: Any) -> str:
+        """Return the code of what is saved, as it is in memory."""
+        return next((code for code, given in self.given.items() if given == base), self.first.names[base])
 
     def lines(self) -> tuple[list[Line], list[Line]]:
         """Return the assignments of forward and backward."""
@@ -90,7 +114,7 @@ class LayerCode:
         learned = {base: f"self.{name}" for name, base in self.parameters.items()}
         self.first = self.coder(given | learned, {*self.taken})
         ahead = self.code(self.first, self.ahead, learned)
-        known = {base: self.first.names[base] for base in self.saved}
+        known = {base: self.stored(base) for base in self.saved}
         known |= {self.parameters[name]: name for name in self.shared}
         known |= {} if self.upstream is None else {self.upstream: "grad_output"}
         # A number has a dtype of its own: those of arrays come first.
@@ -109,22 +133,35 @@ class LayerCode:
 
     # Methods
 
-    def forward(self) -> list[str]:
-        """Return the body of forward."""
+    def asked(self, wanted: set[str]) -> list[str]:
+        """Return lines that name the sizes that __init__ was given."""
+        return [f"        {extent} = self.{extent}" for extent in map(str, self.told.asked) if extent in wanted]
+
+    def forward(self, required: Mapping[Expr, str]) -> list[str]:
+        """Return the body of forward; `required` is what is not to be negative, and what is said where it is."""
         shapes = Shapes(self.star)
-        for name, base in self.parameters.items():
-            shapes.add(f"self.{name}", base)
-        for name, base in self.inputs.items():
-            shapes.add(name, base, argument=name)
+        for code, base in self.given.items():
+            shapes.add(code, self.shape(base), argument=code if code in self.inputs else "")
         kept = self.sizes_kept()
-        lines = shapes.lines({*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)})
+        wanted = {*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)}
+        wanted |= {str(symbol) for difference in required for symbol in difference.free_symbols}
+        lines = self.asked(wanted)
+        shapes.have(map(str, self.told.asked))
+        shapes.have(str(extent) for extent, *_ in self.told.divided)
+        shapes.divided = [f"        {line}" for line in self.told.lines()]
+        lines += shapes.lines(wanted)
+        for difference, words in required.items():
+            lines += [f"        if {code_of_size(difference)} < 0:", f'            raise ValueError("{words}")']
         lines += [f"        {name} = {code}" for name, code in self.ahead_lines]
         lines += self.comment()
-        names = [*(self.first.names[base] for base in self.saved), *(f"self.{name}" for name in self.shared)]
+        names = [*map(self.stored, self.saved), *(f"self.{name}" for name in self.shared)]
         lines += enclosed("self.save_for_backward(", names, ")")
         if kept:
             lines.append(f"        self.sizes = {_tuple(kept)}")
-        return [*lines, f"        return {self.first.names[self.output.base]}"]
+        return [
+            *lines,
+            f"        return {joined(self.first.names[self.output.base], self.counts.get(self.output.name))}",
+        ]
 
     def comment(self) -> list[str]:
         """Return what is said of what is saved."""
@@ -143,18 +180,18 @@ class LayerCode:
         """Return the sizes of an array but for that of any number of axes."""
         return [extent for extent in shape_of(base) if extent != self.star]
 
-    def told(self) -> Shapes:
+    def known(self) -> Shapes:
         """Return the shapes that backward knows."""
         shapes = Shapes(self.star)
         for base in self.saved:
-            shapes.add(self.first.names[base], base)
+            shapes.add(self.stored(base), self.shape(base))
         for name, base in self.parameters.items():
-            shapes.add(name if name in self.shared else f"self.{name}", base)
+            shapes.add(name if name in self.shared else f"self.{name}", self.shape(base))
         return shapes
 
     def sizes_wanted(self) -> set[str]:
         """Return the sizes that backward needs."""
-        output = set() if self.same_as_output() else {*Shapes(self.star).names(shape_of(self.output.base))}
+        output = set() if self.same_as_output() else {*Shapes(self.star).symbols(shape_of(self.output.base))}
         return {*map(str, self.second.sizes), *_batch(self.behind_lines), *output}
 
     def sizes_kept(self) -> list[str]:
@@ -162,20 +199,20 @@ class LayerCode:
         wanted = self.sizes_wanted()
         if self.star is not None and str(self.star) in wanted:
             wanted = wanted - {str(self.star)} | {"batch"}
-        return sorted(wanted - self.told().known())
+        return sorted(wanted - self.known().known())
 
     def same_as_output(self) -> str | None:
         """Return the code of something saved that has the output's shape."""
-        shape = shape_of(self.output.base)
-        return next((self.first.names[base] for base in self.saved if shape_of(base) == shape), None)
+        shape = self.shape(self.output.base)
+        return next((self.stored(base) for base in self.saved if self.shape(base) == shape), None)
 
     def backward(self) -> list[str]:
         """Return the body of backward."""
-        names = [*(self.first.names[base] for base in self.saved), *self.shared]
+        names = [*map(self.stored, self.saved), *self.shared]
         lines = tuple_lines("", names, " = self.saved_tensors") if names else []
         if kept := self.sizes_kept():
             lines += tuple_lines("", kept, " = self.sizes")
-        shapes, shape = self.told(), shape_of(self.output.base)
+        shapes, shape = self.known(), self.shape(self.output.base)
         shapes.have(kept)
         lines += shapes.lines(self.sizes_wanted())
         same = self.same_as_output()
@@ -191,13 +228,14 @@ class LayerCode:
 
     def handed_on(self) -> list[str]:
         """Return the lines that add to the parameters' gradients, and return those of the inputs."""
-        codes = {name: self.second.names[step.base] for name, step in self.results.items()}
+        named = {name: self.second.names[step.base] for name, step in self.results.items()}
+        codes = {name: joined(code, self.counts.get(name)) for name, code in named.items()}
         scale = "grad_output * " if self.upstream is None else ""
         lines = []
         for name in self.parameters:
             if name in codes:
                 # A gradient that is kept is no view, nor another tensor that is in use.
-                own = scale or not _is_view(dict(self.behind_lines)[codes[name]])
+                own = scale or not _is_view(dict(self.behind_lines)[named[name]])
                 lines.append(f"        accumulate(self.{name}, {scale}{codes[name]}{'' if own else '.clone()'})")
         returned = [f"{scale}{codes[name]}" for name in self.inputs if name in codes]
         return [*lines, *tuple_lines("return ", returned)]

@@ -2,7 +2,9 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sympy import Expr
 
 from handgrad.symbolic.code_text import WIDTH, enclosed
 from handgrad.symbolic.definitions import Definition, given_in, in_order, made_of
@@ -11,6 +13,9 @@ from handgrad.symbolic.layer_code import RESERVED, LayerCode
 from handgrad.symbolic.plain_text import equation
 from handgrad.symbolic.shapes import shape_of
 from handgrad.symbolic.stacks import stacked
+
+if TYPE_CHECKING:
+    from handgrad.symbolic.reverse import Program
 
 _HEAD = '''    def __init__(
         self,
@@ -24,14 +29,15 @@ _HEAD = '''    def __init__(
 '''
 
 
-def layer_source(
-    output: Definition,
-    gradients: Mapping[str, Definition],
-    name: str,
-    parameters: Sequence[str],
-    arguments: Sequence[str],
-) -> str:
+_SIZES = '''    def __init__(self, {arguments}) -> None:
+        """Take the sizes that the shapes of inputs do not tell."""
+{lines}
+'''
+
+
+def layer_source(derived: "Program", gradients: Mapping[str, Definition], name: str, parameters: Sequence[str]) -> str:
     """Return the source of a module with the layer: see `Program.layer`."""
+    output, arguments = derived.output, derived.arguments
     require_name(name, "a layer")
     made = made_of(output)
     ordered = [*(argument for argument in arguments if argument in made), *(n for n in made if n not in arguments)]
@@ -41,13 +47,17 @@ def layer_source(
     bases, numbers = given_in([*gradients.values()])
     upstream = next((base for base in (*bases, *numbers) if base not in known), None)
     arrays = [base for base in inputs.values() if isinstance(base, Array)]
-    program = stacked(output, gradients, arrays, upstream)
+    # Rows that are the first of a joined axis are none of any number of axes.
+    by_rows = not any(derived.joined.get(name, (1,))[:1] > (1,) for name in (*inputs, output.name))
+    program = stacked(output, gradients, arrays, upstream, by_rows)
     new, _ = given_in([*program.steps, *program.gradients.values()])
     by_name = made | {base.name: base for base in new}
     incoming = upstream if upstream is None else by_name.get(upstream.name, upstream)
-    code = LayerCode(program, {n: by_name[n] for n in inputs}, {n: made[n] for n in parameters}, incoming)
+    code = LayerCode(
+        program, {n: by_name[n] for n in inputs}, {n: made[n] for n in parameters}, incoming, derived.joined
+    )
     formulas = [*in_order(output), *gradients.values()]
-    return _module(code, name, formulas)
+    return _module(code, name, formulas, derived.required)
 
 
 def _require_fitting(
@@ -67,8 +77,8 @@ def _require_fitting(
         )
 
 
-def _module(code: LayerCode, name: str, formulas: Sequence[Definition]) -> str:
-    methods = [_initial(code), _forward(code), _backward(code), _parameters(code)]
+def _module(code: LayerCode, name: str, formulas: Sequence[Definition], required: Mapping[Expr, str]) -> str:
+    methods = [_initial(code), _forward(code, required), _backward(code), _parameters(code)]
     body = "\n".join(filter(None, methods))
     text = f'class {name}(Layer):\n    """{_docstring(code, formulas)}\n    """\n\n{body}'
     helpers = [helper for helper in ("accumulate", "require_same_shape") if f"{helper}(" in text]
@@ -102,30 +112,39 @@ def _docstring(code: LayerCode, formulas: Sequence[Definition]) -> str:
 
 
 def _shape(code: LayerCode, base: Any) -> str:
-    names = ["*" if extent == code.star else str(extent) for extent in shape_of(base)]
+    names = ["*" if extent == code.star else str(extent) for extent in code.shape(base)]
     return f"({', '.join(names)}{',' if len(names) == 1 and names != ['*'] else ''})"
 
 
 def _initial(code: LayerCode) -> str:
-    """Return __init__, if there are parameters."""
-    if not code.parameters:
+    """Return __init__, if there are parameters, or sizes that no shape tells."""
+    asked = [str(extent) for extent in code.told.asked]
+    if not (code.parameters or asked):
         return ""
-    shapes = {name: [str(extent) for extent in shape_of(base)] for name, base in code.parameters.items()}
-    symbols = {str(s) for base in code.parameters.values() for extent in shape_of(base) for s in extent.free_symbols}
-    sizes = dict.fromkeys(extent for shape in shapes.values() for extent in shape if extent in symbols)
-    lines = []
+    shapes = {name: [_product(extent) for extent in code.shape(base)] for name, base in code.parameters.items()}
+    sizes = dict.fromkeys(
+        str(extent) for base in code.parameters.values() for extent in shape_of(base) if extent.is_Symbol
+    )
+    sizes |= dict.fromkeys(asked)
+    lines = [f"        self.{extent} = {extent}" for extent in asked]
     for name, shape in shapes.items():
         extents = ", ".join(shape) or "()"
         bound = f" / math.sqrt({shape[0]})" if shape else ""
         lines.append(f"        self.{name} = torch.empty({extents}, dtype=dtype, device=device).uniform_(-1, 1){bound}")
     arguments = "\n".join(f"        {extent}: int," for extent in sizes)
+    if not code.parameters:
+        return _SIZES.format(arguments=", ".join(f"{extent}: int" for extent in asked), lines="\n".join(lines))
     return _HEAD.format(arguments=arguments, lines="\n".join(lines)).replace("self,\n\n", "self,\n")
 
 
-def _forward(code: LayerCode) -> str:
+def _product(extent: Expr) -> str:
+    return str(extent).replace("*", " * ")
+
+
+def _forward(code: LayerCode, required: Mapping[Expr, str]) -> str:
     shapes = ", ".join(_shape(code, base) for base in code.inputs.values())
     arguments = [f"{name}: Tensor" for name in code.inputs]
-    lines = "\n".join(code.forward())
+    lines = "\n".join(code.forward(required))
     about = f'"""{shapes} -> {_shape(code, code.output.base)}."""'
     head = "\n".join(enclosed("def forward(", ["self", *arguments], ") -> Tensor:", indent=4))
     return f"{head}\n        {about}\n{lines}\n"
@@ -136,7 +155,7 @@ def _backward(code: LayerCode) -> str:
     shapes = ", ".join(_shape(code, base) for base in found)
     returned = "Tensor" if len(found) == 1 else f"tuple[{'Tensor, ' * (len(found) - 1)}Tensor]"
     returned = "tuple[Tensor, ...]" if len(found) > 4 else returned
-    output = shape_of(code.output.base)
+    output = code.shape(code.output.base)
     given = "grad_output: Tensor" if output else "grad_output: Tensor | float = 1.0"
     adds = f"; adds to the `.grad` of {', '.join(code.parameters)}" if code.parameters else ""
     about = f'"""{_shape(code, code.output.base)} -> {shapes}{adds}."""'
