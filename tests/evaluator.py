@@ -82,6 +82,31 @@ def applied(name: str, value: Any) -> Any:
     return Dual(applied(name, value.real), {name: by * part for name, part in value.parts.items()})
 
 
+def eliminated(matrix: Values) -> tuple[Values, Any]:
+    """Return the inverse of a matrix, and its determinant, by Gauss's elimination."""
+    count = max(row for row, _ in matrix) + 1
+    rows = [[matrix[i, j] for j in range(count)] + [Fraction(int(i == j)) for j in range(count)] for i in range(count)]
+    determinant: Any = Fraction(1)
+    for step in range(count):
+        best = max(range(step, count), key=lambda row: abs(number(rows[row][step])))
+        if best != step:
+            rows[step], rows[best], determinant = rows[best], rows[step], determinant * -1
+        determinant = determinant * rows[step][step]
+        rows[step] = [entry * power(rows[step][step], -1) for entry in rows[step]]
+        for row in {*range(count)} - {step}:
+            rows[row] = [one + other * rows[row][step] * -1 for one, other in zip(rows[row], rows[step], strict=True)]
+    return {(i, j): rows[i][count + j] for i in range(count) for j in range(count)}, determinant
+
+
+# Functions of the entries on the last axes: how many axes, and the value at a place on these.
+WHOLE: dict[str, tuple[int, Callable[[Values, Place], Any]]] = {
+    "InverseOf": (2, lambda matrix, place: eliminated(matrix)[0][place]),
+    "DeterminantOf": (2, lambda matrix, place: eliminated(matrix)[1]),
+    "LogDeterminantOf": (2, lambda matrix, place: applied("log", eliminated(matrix)[1])),
+    "MaximumOf": (1, lambda row, place: max(row.values(), key=number)),
+}
+
+
 class Evaluator:
     """Evaluates definitions for given numbers: of sizes by name, of arrays by name and place."""
 
@@ -175,13 +200,29 @@ class Evaluator:
 
         return read
 
+    def whole_reader(self, value: Any) -> Callable[[Scope], Any]:
+        """Read a function of all entries on the last axes, the places on those before being given."""
+        entry, (axes, function) = value.args[0], WHOLE[type(value).__name__]
+        indices = [self.read(index) for index in entry.indices]
+        extents = [self.extent(axis - 1) for axis in entry.shape[-axes:]]
+
+        def read(scope: Scope) -> Any:
+            place = tuple(int(index(scope)) for index in indices)
+            last = product(*map(range, extents))
+            return function({at: self.read(entry.base[(*place[:-axes], *at)])({}) for at in last}, place[-axes:])
+
+        return read
+
     def operation(self, value: Any, parts: list[Callable[[Scope], Any]]) -> Callable[[Scope], Any]:
         kind = type(value).__name__
+        if kind in WHOLE:
+            return self.whole_reader(value)
         if kind in FUNCTIONS:
             return lambda scope: applied(kind, parts[0](scope))
         first, second = parts[0], parts[-1]
         operations: dict[str, Callable[[Scope], Any]] = {
             "Add": lambda scope: reduce(operator.add, (part(scope) for part in parts)),
+            "floor": lambda scope: math.floor(first(scope)),
             "Pow": lambda scope: power(first(scope), second(scope)),
             "KroneckerDelta": lambda scope: Fraction(first(scope) == second(scope)),
             "Iverson": lambda scope: Fraction(first(scope)),

@@ -10,14 +10,20 @@ from torch.nn import functional as F
 FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
 
 
-def axes(*given):
-    """Register a function with the axes of its arguments."""
+def registered_in(functions):
+    """Return what registers a function with the axes of its arguments."""
 
-    def register(function):
-        FUNCTIONS[function.__name__] = function, given
-        return function
+    def axes(*given):
+        def register(function):
+            functions[function.__name__] = function, given
+            return function
 
-    return register
+        return register
+
+    return axes
+
+
+axes = registered_in(FUNCTIONS)
 
 
 @axes("n p", "p q", "q")

@@ -116,7 +116,7 @@ FORMULAS: dict[str, tuple[str, Callable[[], Any]]] = {
     "nothing": ("None is no formula", named(None)),
     "an array of numpy": ("ndarray is no formula", named(numpy.ones(3))),
     "a tensor": ("Tensor is no formula", named(torch.ones(3))),
-    "an entry at a number": (r"x\[0\]: 0 is no index", lambda: define("y", x[0])),
+    "an entry before the first": (r"x\[-1\]: -1 is no index", lambda: define("y", x[-1])),
     "an entry between two": (r"i/2 is no index", named(x[i / 2])),
     "a sum over a size": ("a sum runs over indices, .* and n is none", lambda: Sum(x[i], n)),
     "a mean over a size": ("a mean runs over indices, and n is none", lambda: mean(x[i], n)),

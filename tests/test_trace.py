@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import pytest
@@ -22,12 +23,22 @@ def arguments(function: Callable[..., Any], axes: Axes) -> dict[str, str]:
     return dict(zip(inspect.signature(function).parameters, axes, strict=True))
 
 
+def letters(axes: Axes) -> list[str]:
+    """Return the sizes that axes are made of, numbers too."""
+    return sorted({letter for text in axes for letter in text.replace("->", " ").replace("*", " ").split()})
+
+
+def extent(text: str, sizes: dict[str, int]) -> int:
+    """Return the size of an axis, which may be a product."""
+    return prod(int(factor) if factor.isdecimal() else sizes[factor] for factor in text.split("*"))
+
+
 def given(axes: dict[str, str], sizes: dict[str, int], seed: int) -> dict[str, Tensor]:
     torch.manual_seed(seed)
     tensors = {}
     for name, text in axes.items():
         shape, _, below = text.partition("->")
-        extents = [sizes[extent] for extent in shape.split()]
+        extents = [extent(axis, sizes) for axis in shape.split()]
         random = torch.randn(extents, dtype=torch.float64, requires_grad=True)
         tensors[name] = torch.randint(0, sizes[below.strip()], extents) if below else random
     return tensors
@@ -78,14 +89,16 @@ def test_a_size_may_be_called_e_and_the_exponential_is_then_no_power_of_it() -> 
         (lambda X: X @ X.sum(), {"X": "n n"}, "a number has no matrix product"),
         (lambda X: X.T, {"X": "b n d"}, "T is of a matrix, and this has 3 axes"),
         (lambda X: X.sum(2), {"X": "n d"}, "dim=2 is no axis of an array of 2 axes"),
-        (lambda X: X[0], {"X": "n d"}, "[0] cannot be traced"),
+        (lambda X: X[True], {"X": "n d"}, "[True] cannot be traced"),
+        (lambda X: X[3], {"X": "3 d"}, "place 3 is none of an axis of size 3"),
+        (lambda X: X[:, ::-1], {"X": "n d"}, "in steps of -1"),
         (lambda X: X[:, :, :], {"X": "n d"}, "3 places in an array of 2 axes"),
         (lambda W, t: W[t], {"W": "v d", "t": "n -> d"}, "looks nothing up on an axis of v"),
         (lambda W, t: W[t], {"W": "v d", "t": "n"}, "an array of real numbers looks nothing up"),
         (lambda X: X if X.sum() > 0 else -X, {"X": "n"}, "neither true nor false"),
         (lambda X: torch.sort(X), {"X": "n"}, "sort of torch's cannot be traced"),
         (lambda X, W: symbolic.conv1d(X, W), {"X": "n c l", "W": "o d k"}, "axes of sizes c and d do not fit"),
-        (lambda X, W: symbolic.conv1d(X, W), {"X": "n 1 l", "W": "o 1 k"}, "3 axes each, none of size 1"),
+        (lambda X, W: symbolic.conv1d(X, W), {"X": "n 1 l", "W": "o c k"}, "the channels differ"),
         (lambda X: 3, {"X": "n"}, "returns 3"),
         (lambda X: X + "one", {"X": "n"}, "is no number and no symbolic array"),
         (lambda X: symbolic.einsum("ij", X), {"X": "n n"}, "write all letters, and the arrow"),

@@ -68,7 +68,8 @@ class _ArrayCode(LayerCode):
 
     def __init__(self, program: Stacked, inputs: Mapping[str, Any], upstream: Any) -> None:
         self.incoming = upstream.name if upstream is not None else ""
-        super().__init__(program, inputs, {}, upstream)
+        # Axes that are joined in memory are given apart.
+        super().__init__(program, inputs, {}, upstream, {}, {})
 
     def choice(self) -> tuple[list[Any], list[Definition]]:
         """Return all inputs, and what the gradients are made of."""
@@ -77,13 +78,13 @@ class _ArrayCode(LayerCode):
 
     def computed(self) -> list[str]:
         """Return the lines of the first function."""
-        lines = self.shapes_of(self.inputs).lines({*map(str, self.first.sizes)})
+        lines = self.sizes_of(self.inputs, {*map(str, self.first.sizes)})
         return [*lines, *(f"        {name} = {code}" for name, code in self.ahead_lines)]
 
     def differentiated(self) -> list[str]:
         """Return the lines of the second."""
         given = self.inputs if self.upstream is None else {**self.inputs, self.incoming: self.upstream}
-        lines = self.shapes_of(given).lines({*map(str, self.second.sizes)})
+        lines = self.sizes_of(given, {*map(str, self.second.sizes)})
         return [*lines, *(f"        {name} = {code}" for name, code in self.behind_lines)]
 
 
@@ -93,7 +94,7 @@ def array_source(computed: Computed, name: str, library: Library) -> str:
     computed.require_names(forward, "a function", (), {"math", *_MODULES})
     arguments, upstream, output = computed.arguments, computed.upstream, computed.output
     code = _ArrayCode(Stacked(in_order(output), {**computed.gradients}, None), arguments, upstream)
-    names, shapes = ", ".join(arguments), shapes_text(arguments)
+    names, shapes = ", ".join(arguments), shapes_text(code, arguments)
     gradients = [code.gradient(argument) for argument in arguments if argument in computed.gradients]
     first = docstring(f"Return {output.name} of {names}.", in_order(output), shapes)
     lines = [*_rewritten(code.computed(), library), *tuple_lines("return ", [code.first.names[output.base]], indent=4)]

@@ -3,30 +3,33 @@
 import inspect
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import sympy
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
-from sympy.logic.boolalg import Boolean
 
 from handgrad.symbolic.definitions import Definition, define
 from handgrad.symbolic.formulas import Iverson, Sum, free_name
 from handgrad.symbolic.letters import rename, size
+from handgrad.symbolic.masks import added, applied, as_condition, is_condition
 from handgrad.symbolic.run import Run
 
 # The module that calls the function that is traced.
 _TRACER = "handgrad.symbolic.trace"
-# What may be called with symbolic arrays, by the name that it has in torch: words.py fills this.
+# What may be called with symbolic arrays, by the name that it has in torch: the modules of words fill this.
 WORDS: dict[str, Callable[..., Any]] = {}
+
+Axis = tuple[Idx, ...]
+"""The indices of an axis: none if its size is 1; several if it is joined, as that of heads and of their entries is."""
 
 
 def _binary(operation: Callable[[Any, Any], Any], reflected: bool = False) -> Callable[[Any, Any], "SymbolicArray"]:
     """Return an operation of two numbers as one of the entries of two arrays."""
 
     def of_entries(*values: Any) -> Any:
-        return operation(*(Iverson(value) if _is_condition(value) else value for value in values))
+        return operation(*(Iverson(value) if is_condition(value) else value for value in values))
 
     def operate(own: "SymbolicArray", other: Any) -> "SymbolicArray":
         return elementwise(of_entries, other, own) if reflected else elementwise(of_entries, own, other)
@@ -44,8 +47,13 @@ def _comparison(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], "S
     return compare
 
 
-def _is_condition(value: Any) -> bool:
-    return isinstance(value, Boolean) and not isinstance(value, Expr)  # a Symbol is both
+def _logical(operation: Callable[..., Any]) -> Callable[..., "SymbolicArray"]:
+    """Return an operation of conditions."""
+
+    def operate(*operands: Any) -> "SymbolicArray":
+        return elementwise(lambda *values: operation(*map(as_condition, values)), *operands)
+
+    return operate
 
 
 class SymbolicArray:
@@ -58,8 +66,8 @@ class SymbolicArray:
     __iter__ = None
     __array_priority__ = 1000
 
-    def __init__(self, run: Run, axes: tuple[Idx | None, ...], value: Expr, below: Expr | None = None) -> None:
-        """Give the indices of its axes, None where the size is 1; its entry there; and, if whole, what it is below."""
+    def __init__(self, run: Run, axes: tuple[Axis, ...], value: Expr, below: Expr | None = None) -> None:
+        """Give the indices of its axes; its entry there; and, if whole, what it is below."""
         self.run, self.axes, self.value, self.below = run, axes, value, below
         self.definition: Definition | None = None
 
@@ -68,7 +76,12 @@ class SymbolicArray:
     @property
     def shape(self) -> tuple[Expr, ...]:
         """The sizes of its axes."""
-        return tuple(sympy.S.One if index is None else size(index) for index in self.axes)
+        return tuple(sympy.Mul(*map(size, axis)) for axis in self.axes)
+
+    @property
+    def indices(self) -> tuple[Idx, ...]:
+        """The indices of all axes, in their order."""
+        return tuple(index for axis in self.axes for index in axis)
 
     @property
     def ndim(self) -> int:
@@ -87,14 +100,18 @@ class SymbolicArray:
 
     def define(self, wanted: str) -> None:
         """Give it a name: from now on it is an entry of an array that is defined."""
-        indices = [index for index in self.axes if index is not None]
-        self.definition = self.defined(wanted, indices)
-        self.value = self.definition[tuple(indices)] if indices else self.definition.base
+        self.definition = self.defined(wanted, self.indices)
+        self.value = self.definition[self.indices] if self.indices else self.definition.base
 
     def output(self, wanted: str) -> Definition:
         """Return it as a definition that has all of its axes, those of size 1 too."""
-        if self.definition is None or None in self.axes:
-            self.definition = self.defined(wanted, [i or Idx(Dummy("o", integer=True), 1) for i in self.axes])
+        if self.value.has(-sympy.oo):
+            raise ValueError(f"{self!r} has entries that are -inf: only softmax and logsumexp are taken of such")
+        if self.definition is None or () in self.axes:
+            axes = [axis or (Idx(Dummy("o", integer=True), 1),) for axis in self.axes]
+            self.definition = self.defined(wanted, [index for axis in axes for index in axis])
+        if any(len(axis) > 1 for axis in self.axes):
+            self.run.joined[self.definition.name] = tuple(len(axis) or 1 for axis in self.axes)
         return self.definition
 
     def defined(self, wanted: str, indices: Sequence[Idx]) -> Definition:
@@ -104,8 +121,8 @@ class SymbolicArray:
 
     def named(self, wanted: str | None = None) -> "SymbolicArray":
         """Define it under the name of the variable that holds it, or else, if it is no entry yet, as is wanted."""
-        stays = isinstance(self.value, (Indexed, Symbol, sympy.Number)) or _is_condition(self.value)
-        if not stays and (name := _variable(self) or wanted):
+        stays = isinstance(self.value, (Indexed, Symbol, sympy.Number, Idx)) or is_condition(self.value)
+        if not stays and not self.value.has(-sympy.oo) and (name := _variable(self) or wanted):
             self.define(name)
         return self
 
@@ -120,6 +137,12 @@ class SymbolicArray:
     __eq__, __ne__ = map(_comparison, (sympy.Eq, sympy.Ne))  # type: ignore[assignment]
     __hash__ = object.__hash__
 
+    __and__ = __rand__ = _logical(sympy.And)
+    __or__ = __ror__ = _logical(sympy.Or)
+
+    def __invert__(self) -> "SymbolicArray":
+        return _logical(sympy.Not)(self)
+
     def __neg__(self) -> "SymbolicArray":
         return elementwise(operator.neg, self)
 
@@ -129,18 +152,18 @@ class SymbolicArray:
     def __getattr__(self, name: str) -> Any:
         """Return one of the words as a method, `x.exp()`; AttributeError on others."""
         if name not in WORDS:
-            raise AttributeError(f"a symbolic array has no {name}; it has {', '.join(sorted(WORDS))}")
-        return partial(WORDS[name], self)
+            raise AttributeError(f"a symbolic array has no {name}; it has {known_words()}")
+        return partial(_called, name, self)
 
     def __matmul__(self, other: "SymbolicArray") -> "SymbolicArray":
-        return matmul(self, other)
+        return cast("SymbolicArray", WORDS["matmul"](self, other))
 
     # Axes
 
     @property
     def mT(self) -> "SymbolicArray":
         """The matrix transposed: the last two axes exchanged."""
-        return self.transpose(-2, -1)
+        return cast("SymbolicArray", self.transpose(-2, -1))
 
     @property
     def T(self) -> "SymbolicArray":
@@ -149,30 +172,26 @@ class SymbolicArray:
             raise ValueError(f"T is of a matrix, and this has {self.ndim} axes: write mT for the last two")
         return self.mT
 
-    def transpose(self, one: int, other: int) -> "SymbolicArray":
-        """Exchange two axes."""
-        self.named()
-        places = [*range(self.ndim)]
-        places[self.place(one)], places[self.place(other)] = places[self.place(other)], places[self.place(one)]
-        return SymbolicArray(self.run, tuple(self.axes[place] for place in places), self.value, self.below)
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the size of an axis."""
+        return self.shape if dim is None else self.shape[self.place(dim)]
 
-    def place(self, dim: int) -> int:
+    def place(self, dim: Any) -> int:
         """Return where an axis stands, counted from the left."""
         if not isinstance(dim, int) or not -self.ndim <= dim < self.ndim:
             raise ValueError(f"dim={dim!r} is no axis of an array of {self.ndim} axes")
         return dim % self.ndim
 
-    def unsqueeze(self, dim: int) -> "SymbolicArray":
-        """Insert an axis of size 1."""
-        self.named()
-        at = dim if dim >= 0 else self.ndim + 1 + dim
-        return SymbolicArray(self.run, (*self.axes[:at], None, *self.axes[at:]), self.value, self.below)
+    def with_axes(self, axes: Iterable[Axis]) -> "SymbolicArray":
+        """Return the same entries with their indices on other axes."""
+        return SymbolicArray(self.run, tuple(axes), self.value, self.below)
 
     def fresh(self) -> "SymbolicArray":
         """Return the same array with indices of its own."""
-        new = tuple(index and self.run.index(size(index)) for index in self.axes)
-        names = {old: own for old, own in zip(self.axes, new, strict=True) if old is not None}
-        return SymbolicArray(self.run, new, rename(self.value, names), self.below)
+        names = {old: self.run.axis(size(old))[0] for old in self.indices}
+        own = self.with_axes(tuple(names[index] for index in axis) for axis in self.axes)
+        own.value = rename(self.value, names)
+        return own
 
     # Reductions
 
@@ -182,10 +201,8 @@ class SymbolicArray:
         dims = range(self.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
         gone = {*map(self.place, dims)}
         own = self.fresh()
-        over = [index for place, index in enumerate(own.axes) if place in gone and index is not None]
-        kept = [
-            None if place in gone else index for place, index in enumerate(own.axes) if keepdim or place not in gone
-        ]
+        over = [index for place, axis in enumerate(own.axes) if place in gone for index in axis]
+        kept = [() if place in gone else axis for place, axis in enumerate(own.axes) if keepdim or place not in gone]
         return SymbolicArray(self.run, tuple(kept), own.value), over
 
     def sum(self, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> "SymbolicArray":
@@ -214,22 +231,22 @@ class SymbolicArray:
 
     def __getitem__(self, where: Any) -> "SymbolicArray":
         """Return entries: `:` and `...` keep axes, `None` inserts one, arrays of whole numbers choose from theirs."""
-        return taken(self, where if isinstance(where, tuple) else (where,))
+        return cast("SymbolicArray", WORDS["__getitem__"](self, where if isinstance(where, tuple) else (where,)))
 
     @classmethod
     def __torch_function__(
         cls, function: Any, types: Any, arguments: Sequence[Any] = (), options: dict[str, Any] | None = None
     ) -> Any:
         """Do what torch's function of the same name would do; ValueError where there is no such word."""
-        name = function.__name__
+        name = function.__name__.removeprefix("linalg_")
         if name not in WORDS:
-            raise ValueError(f"{name} of torch's cannot be traced; what can be is {', '.join(sorted(WORDS))}")
+            raise ValueError(f"{name} of torch's cannot be traced; what can be is {known_words()}")
         given = options or {}
         # Functions of torch.nn.functional hand on all that they may be given.
         if given and inspect.isfunction(function):
             known = inspect.signature(function).parameters
             given = {key: value for key, value in given.items() if value is not known[key].default}
-        return WORDS[name](*arguments, **given)
+        return _called(name, *arguments, **given)
 
 
 def _variable(value: SymbolicArray) -> str | None:
@@ -246,19 +263,36 @@ def _variable(value: SymbolicArray) -> str | None:
     return None
 
 
+def _called(name: str, *arguments: Any, **options: Any) -> Any:
+    """Return what a word says; ValueError on arguments that it has not."""
+    try:
+        inspect.signature(WORDS[name]).bind(*arguments, **options)
+    except TypeError as error:
+        raise ValueError(f"{name} as it is called here cannot be traced: {error}") from None
+    return WORDS[name](*arguments, **options)
+
+
+def known_words() -> str:
+    """Return the names of the words."""
+    return ", ".join(sorted(word for word in WORDS if word[0] != "_"))
+
+
 def elementwise(function: Callable[..., Any], *operands: Any) -> SymbolicArray:
     """Return the function of arrays and numbers, entry by entry, their axes aligned as torch broadcasts them.
 
     ValueError if two sizes differ, or may differ: of an axis that is to be repeated the size must be the number 1.
     """
     first = next(operand for operand in operands if isinstance(operand, SymbolicArray))
-    arrays = [_as_array(first.run, operand) for operand in operands]
+    arrays = [as_array(first.run, operand) for operand in operands]
     # Indices of its own: an operand's may stand for another axis of another operand, as in x[:, None] + X.T.
-    axes = tuple(index and first.run.index(size(index)) for index in broadcast([own.axes for own in arrays]))
-    return SymbolicArray(first.run, axes, function(*(aligned(own, axes) for own in arrays)))
+    axes = fresh_axes(first.run, broadcast([own.axes for own in arrays]))
+    values = [aligned(own, axes) for own in arrays]
+    entry = added if any(value.has(-sympy.oo) for value in values) else applied
+    return SymbolicArray(first.run, axes, entry(function, values))
 
 
-def _as_array(run: Run, value: Any) -> SymbolicArray:
+def as_array(run: Run, value: Any) -> SymbolicArray:
+    """Return an array, or a number as one; ValueError on all else."""
     if isinstance(value, SymbolicArray):
         return value.named()
     if not isinstance(value, (int, float, Expr)):
@@ -267,84 +301,29 @@ def _as_array(run: Run, value: Any) -> SymbolicArray:
     return SymbolicArray(run, (), exact)
 
 
-def broadcast(shapes: Sequence[tuple[Idx | None, ...]]) -> tuple[Idx | None, ...]:
+def fresh_axes(run: Run, axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Return axes of the same sizes with indices of their own."""
+    return tuple(tuple(run.axis(size(index))[0] for index in axis) for axis in axes)
+
+
+def broadcast(shapes: Sequence[tuple[Axis, ...]]) -> tuple[Axis, ...]:
     """Return the axes that arrays have in common: the first that runs over a size, from the right."""
     longest = max(map(len, shapes))
-    padded = [(None,) * (longest - len(axes)) + axes for axes in shapes]
+    padded = [((),) * (longest - len(axes)) + axes for axes in shapes]
     found = []
     for column in zip(*padded, strict=True):
-        indices = [index for index in column if index is not None]
-        if len(extents := list(dict.fromkeys(map(size, indices)))) > 1:
-            one, other = extents[:2]
+        axes = [axis for axis in column if axis]
+        if len(extents := list(dict.fromkeys(tuple(map(size, axis)) for axis in axes))) > 1:
+            one, other = ("*".join(map(str, extent)) for extent in extents[:2])
             raise ValueError(
                 f"axes of sizes {one} and {other} do not fit: they may differ, and neither is the number 1"
             )
-        found.append(indices[0] if indices else None)
+        found.append(axes[0] if axes else ())
     return tuple(found)
 
 
-def aligned(own: SymbolicArray, axes: tuple[Idx | None, ...]) -> Expr:
+def aligned(own: SymbolicArray, axes: tuple[Axis, ...]) -> Expr:
     """Return the entry of an array at axes that it is broadcast to."""
     last = axes[len(axes) - own.ndim :]
-    names = {old: new for old, new in zip(own.axes, last, strict=True) if old is not None and new is not None}
-    return rename(own.value, names)
-
-
-def matmul(left: SymbolicArray, right: SymbolicArray) -> SymbolicArray:
-    """Return the matrix product, as torch's: of vectors, matrices, and stacks of matrices with broadcast axes."""
-    if not isinstance(right, SymbolicArray):
-        raise ValueError(f"{right!r} is no symbolic array")
-    one, two = left.named().fresh(), right.named().fresh()
-    if not one.ndim or not two.ndim:
-        raise ValueError("a number has no matrix product: write *")
-    inner, other = one.axes[-1], two.axes[-2 if two.ndim > 1 else -1]
-    if (inner is None) != (other is None):
-        raise ValueError(f"a matrix product of shapes {one.shape} and {two.shape}: the inner sizes differ")
-    broadcast([(inner,), (other,)])
-    rows, columns = one.axes[-2:-1], two.axes[-1:] if two.ndim > 1 else ()
-    stack = broadcast([one.axes[:-2], two.axes[:-2]])
-    product = aligned(_without(one, 2), stack) * aligned(_without(two, 2), stack)
-    if inner is not None:
-        product = Sum(rename(product, {other: inner}), inner)
-    return SymbolicArray(one.run, (*stack, *rows, *columns), product)
-
-
-def _without(own: SymbolicArray, count: int) -> SymbolicArray:
-    return SymbolicArray(own.run, own.axes[:-count], own.value)
-
-
-def taken(own: SymbolicArray, where: tuple[Any, ...]) -> SymbolicArray:
-    """Return entries of an array: see `SymbolicArray.__getitem__`."""
-    own = own.named("X").fresh()
-    items = _in_full(where, own.ndim)
-    chosen = [item.named() for item in items if isinstance(item, SymbolicArray)]
-    common = broadcast([item.axes for item in chosen]) if chosen else ()
-    old, axes, names = iter(own.axes), list[Idx | None](), dict[Idx, Expr]()
-    for item in items:
-        index = None if item is None else next(old)
-        if isinstance(item, SymbolicArray):
-            axes += common if item is chosen[0] else ()
-            names[looked_up(item, index)] = aligned(item, common)
-        elif item is None or item == slice(None):
-            axes.append(index)
-        else:
-            raise ValueError(f"[{item!r}] cannot be traced: take whole axes with `:`, or places with an array")
-    return SymbolicArray(own.run, tuple(axes), rename(own.value, names))
-
-
-def _in_full(where: tuple[Any, ...], count: int) -> list[Any]:
-    """Return what is said about each axis: the dots, or what is left out at the end, stand for whole ones."""
-    dots = next((place for place, item in enumerate(where) if item is Ellipsis), len(where))
-    before, after = where[:dots], where[dots + 1 :]
-    missing = count - sum(item is not None for item in (*before, *after))
-    if missing < 0:
-        raise ValueError(f"{count - missing} places in an array of {count} axes")
-    return [*before, *[slice(None)] * missing, *after]
-
-
-def looked_up(places: SymbolicArray, index: Idx | None) -> Idx:
-    """Return the index that an array of whole numbers stands for; ValueError if it is none for this axis."""
-    if index is None or places.below != size(index):
-        what = "real numbers" if places.below is None else f"numbers below {places.below}"
-        raise ValueError(f"an array of {what} looks nothing up on an axis of {'1' if index is None else size(index)}")
-    return index
+    pairs = [(old, new) for old, new in zip(own.axes, last, strict=True) if old and new]
+    return rename(own.value, {old: new for one, other in pairs for old, new in zip(one, other, strict=True)})

@@ -9,6 +9,7 @@ from sympy import Abs, Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Piec
 from handgrad.symbolic.definitions import indices_of, label_of, unfolded
 from handgrad.symbolic.formulas import Iverson, Name, Sum
 from handgrad.symbolic.letters import fresh_copy, outermost, rename, symbols_beside_entries
+from handgrad.symbolic.whole import OfArray
 
 
 def differentiate(value: Expr, entry: Expr) -> Expr:
@@ -55,7 +56,9 @@ def _differentiated(
         function = rename(value.function, clash) if clash else value.function
         inner = _differentiated(function, derivative_of, numbers, taken)
         return Sum(inner, *(clash.get(index, index) for index, *_ in value.limits))
-    parts = list(dict.fromkeys([*outermost(value, (Indexed, Sum, Name)), *numbers]))
+    if isinstance(value, OfArray):
+        return value.differentiated(derivative_of)
+    parts = list(dict.fromkeys([*outermost(value, (Indexed, Sum, Name, OfArray)), *numbers]))
     if value in parts:
         return derivative_of(value)
     scalars = {part: Dummy(real=True) for part in parts}

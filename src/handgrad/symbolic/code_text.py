@@ -11,7 +11,7 @@ from handgrad.symbolic.formulas import free_name
 WIDTH = 120
 ROOM = WIDTH - 11
 # What a call or a product that is computed twice is called.
-_NAMES = {"exp": "powers", "sum": "total", "einsum": "product", "@": "product"}
+_NAMES = {"exp": "powers", "sum": "total", "einsum": "product", "@": "product", "unflatten": "split"}
 # Calls that compute nothing, or are no longer than a name.
 _CHEAP = {"to", "tensor", "zeros_like", "expand"}
 

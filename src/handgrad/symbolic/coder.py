@@ -13,7 +13,9 @@ from handgrad.symbolic.formulas import Iverson, Name, Sum, TensorSymbol, free_na
 from handgrad.symbolic.letters import free_indices, outermost, size
 from handgrad.symbolic.notation import reading_order
 from handgrad.symbolic.printer import Printer, is_number
+from handgrad.symbolic.shapes import code_of_size
 from handgrad.symbolic.stable import Largest
+from handgrad.symbolic.whole import OfArray
 
 # Code of an array, and its axes: the same index twice for a diagonal.
 Operand = tuple[str, tuple[Idx, ...]]
@@ -90,7 +92,7 @@ class Coder:
     def size(self, index: Idx) -> str:
         """Return the code of an index' size."""
         self.sizes |= size(index).free_symbols
-        return str(size(index))
+        return code_of_size(size(index))
 
     def expression(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
         """Return code, and its axes: those indices of `order` that are free in `value`."""
@@ -104,25 +106,26 @@ class Coder:
         kept = {part: part for part in outermost(value, (Sum,))}
         value = value.xreplace(kept | {part: self.comparison(part, axes) for part in _whole_comparisons(value)})
         tensors: dict[Expr, Expr] = {}
-        outer = [factor for factor in Mul.make_args(value) if isinstance(factor, (Indexed, KroneckerDelta))]
+        outer = [factor for factor in Mul.make_args(value) if isinstance(factor, (Indexed, KroneckerDelta, OfArray))]
         if len({frozenset(free_indices(factor)) for factor in outer}) > 1:
             product = Dummy(real=True)
             tensors[product] = self.symbol(outer, order, axes)
             value = Mul(product, *(factor for factor in Mul.make_args(value) if factor not in outer))
-        for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name)):
+        for part in outermost(value, (Indexed, KroneckerDelta, Sum, Idx, Name, OfArray)):
             tensors[part] = self.part(part, order, axes)
         printed = _with_code(value, tensors)
         used = {type(part).__name__ for part in printed.atoms(sympy.Function)}
-        if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise"}:
+        if unknown := used - {*self.functions, "Iverson", "Larger", "Piecewise", "floor"}:
             raise ValueError(f"{value}: there is no torch code for {min(unknown)}; give compile torch's version of it")
         self.sizes |= {symbol for symbol in printed.free_symbols if symbol.is_integer}
         return printed, axes
 
     def comparison(self, relation: Relational, axes: tuple[Idx, ...]) -> Expr:
         """Return a comparison of whole numbers, which stay whole: a float16 holds none above 2048 exactly."""
-        sides = (
-            self.aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in relation.args)
-        )
+        # What is a tensor comes first.
+        both = sorted(relation.args, key=lambda side: not free_indices(side))
+        parts = both if isinstance(relation, (sympy.Eq, sympy.Ne)) else relation.args
+        sides = (self.aligned(f"({code})", given, axes) for code, given in (self.exactly(s, axes) for s in parts))
         return TensorSymbol(f" {relation.rel_op} ".join(sides))
 
     def exactly(self, value: Expr, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
@@ -165,7 +168,9 @@ class Coder:
 
     def number(self, value: Expr) -> Expr:
         """Return a factor without axes; what torch has to compute becomes a symbol."""
-        if not value.has(Sum, Name):
+        if isinstance(value, (OfArray, Indexed)) and not value.is_integer:
+            return TensorSymbol(self.operand(value, ())[0])
+        if not value.has(Sum, Name, Indexed):
             return value
         printed, _ = self.printable(value, ())
         return printed if is_number(printed) else TensorSymbol(f"({self.printer.doprint(printed)})")
@@ -191,24 +196,51 @@ class Coder:
         """Return a factor of an einsum, whose axes may stand in any order and twice."""
         if isinstance(factor, Indexed):
             name = self.names.get(factor.base, factor.base.label.name)
+            if _has_numbers(factor):
+                return f"{name}[{self.where(factor)}]", tuple(i for i in factor.indices if isinstance(i, Idx))
             if (place := _gathered(factor)) is None:
                 return name, factor.indices
             which = factor.indices[place]
             moved = name if place == 0 else f"{name}.movedim({place}, 0)"
             others = factor.indices[:place] + factor.indices[place + 1 :]
             return f"{moved}[{self.names.get(which.base, which.base.label.name)}]", which.indices + others
+        if isinstance(factor, OfArray):
+            base = factor.args[0].base
+            return factor.code.format(self.names.get(base, base.label.name)), factor.indices
         if isinstance(factor, KroneckerDelta):
-            left, right = factor.args
-            if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
-                return f"torch.eye({self.size(left)}, {self.options})", factor.args
-            # Where whole numbers are compared, what is looked up is not converted to the dtype of the real ones.
-            dtype = "torch.int64" if self.exact else self.dtype
-            axes = tuple(index for index in order if index in free_indices(factor))
-            return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({dtype})", axes
+            return self.delta(factor, order)
         if isinstance(factor, Idx):
             return f"torch.arange({self.size(factor)}{self.device if self.exact else ', ' + self.options})", (factor,)
         code, axes = self.expression(factor, order)
         return (code if factor.is_Function else f"({code})"), axes
+
+    def delta(self, factor: KroneckerDelta, order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
+        """Return a delta as a factor of an einsum."""
+        left, right = factor.args
+        if isinstance(left, Idx) and isinstance(right, Idx) and size(left) == size(right):
+            return f"torch.eye({self.size(left)}, {self.options})", factor.args
+        # Where whole numbers are compared, what is looked up is not converted to the dtype of the real ones.
+        dtype = "torch.int64" if self.exact else self.dtype
+        axes = tuple(index for index in order if index in free_indices(factor))
+        return f"({self.comparison(sympy.Eq(*factor.args, evaluate=False), axes)}).to({dtype})", axes
+
+    def where(self, entry: Indexed) -> str:
+        """Return the code of places that are numbers, those counted from the end as negative ones."""
+        found = []
+        for index, axis in zip(entry.indices, entry.shape, strict=True):
+            place = index - axis if (index - axis).is_Integer else index
+            self.sizes |= {symbol for symbol in place.free_symbols if not isinstance(index, Idx)}
+            found.append(":" if isinstance(index, Idx) else code_of_size(place))
+        while found[-1] == ":" and len(found) > 1 and found[0] != ":":
+            found.pop()
+        first = next(place for place, code in enumerate(found) if code != ":")
+        return ", ".join(["...", *found[first:]] if first else found)
+
+
+def _has_numbers(entry: Expr) -> bool:
+    """Say whether the places that are no plain indices of an entry are numbers, or made of sizes."""
+    others = [index for index in entry.indices if not isinstance(index, Idx)]
+    return bool(others) and not any(index.has(Idx, Indexed) for index in others)
 
 
 def _whole_comparisons(value: Expr) -> list[Relational]:
@@ -277,7 +309,7 @@ def _gathered(factor: Indexed) -> int | None:
 
 def _with_plain_indices(factor: Expr) -> list[Expr]:
     """Write X[i + a] as X[p] times the delta of p and i + a: a product that is summed over p."""
-    if not isinstance(factor, Indexed) or _gathered(factor) is not None:
+    if not isinstance(factor, Indexed) or _gathered(factor) is not None or _has_numbers(factor):
         return [factor]
     if all(isinstance(index, Idx) for index in factor.indices):
         return [factor]

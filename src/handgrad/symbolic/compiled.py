@@ -1,7 +1,7 @@
 """Formulas as torch functions: what they are given is checked before they are evaluated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ class Compiled:
     function: Any
     whole: frozenset[str]
     lookups: dict[str, Expr]
+    required: Mapping[Expr, str] = field(default_factory=dict, kw_only=True)
+    """What is not to be negative, and what is said where it is."""
 
     def evaluated(self, given: Mapping[str, Any]) -> Any:
         """Return what the code returns; see `TorchFunction` for the errors."""
@@ -37,6 +39,9 @@ class Compiled:
         numbers = {symbol: _whole(symbol, given[name]) for name, symbol in self.sizes.items()}
         _require_alike({name: tensor for name, tensor in tensors.items() if name not in self.whole})
         numbers |= self._extents(tensors, numbers)
+        for difference, words in self.required.items():
+            if (found := difference.subs(numbers)).is_negative:
+                raise ValueError(f"{words}: {difference} is {found}")
         for name, axis in self.lookups.items():
             _require_inside(name, tensors[name], int(axis.subs(numbers)))
         try:
@@ -64,10 +69,11 @@ class Compiled:
                     raise ValueError(f"{extent} is {first} in {where}, but {number} in {name} of shape {actual}")
         extents = {extent: number for extent, (number, _) in known.items()}
         simple = numbers | {extent: number for extent, number in extents.items() if extent.is_Symbol}
+        simple = _with_factors(simple, extents)
         for extent, number in extents.items():
             if (computed := extent.subs(simple)).is_number and computed != number:
                 raise ValueError(f"{extent} is {computed} elsewhere, but {number} in {known[extent][1]}")
-        return extents
+        return simple | extents
 
     def __repr__(self) -> str:
         return self.source
@@ -106,6 +112,20 @@ class TorchGradients(Compiled):
         """Evaluate."""
         result: dict[str, Tensor] = self.evaluated(given)
         return result
+
+
+def _with_factors(numbers: dict[Any, int], extents: Mapping[Expr, int]) -> dict[Any, int]:
+    """Return sizes with those that a product tells, as 2*d does d; ValueError if it is no multiple of the others."""
+    numbers = {**numbers}
+    for extent, number in sorted(extents.items(), key=lambda item: len(item[0].free_symbols - {*numbers})):
+        rest = extent.subs(numbers)
+        if extent.is_Mul and len(rest.free_symbols) == 1:
+            (unknown,) = rest.free_symbols
+            by = int(rest / unknown)
+            if number % by:
+                raise ValueError(f"an axis of {extent} has the size {number}, which is no multiple of {by}")
+            numbers[unknown] = number // by
+    return numbers
 
 
 def _tensor(name: str, value: Any, whole: bool) -> "Tensor":

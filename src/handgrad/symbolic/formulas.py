@@ -232,10 +232,20 @@ def _is_known(value: Any) -> bool:
     if isinstance(value, Piecewise):
         return bool(value.args[-1].cond == sympy.true)
     if isinstance(value, sympy.Function) and not isinstance(value, Iverson):
-        return _name(value) in FUNCTIONS or is_users_own(value)
+        return _name(value) in FUNCTIONS or is_users_own(value) or _counts(value)
     kinds = (Add, Mul, Pow, Sum, Iverson, sympy.Rational, sympy.Float, ExprCondPair)
     conditions = (Relational, sympy.And, sympy.Or, sympy.Not, BooleanAtom)
     return isinstance(value, (*kinds, *conditions)) or value in (sympy.E, sympy.pi)
+
+
+def _counts(value: Any) -> bool:
+    """Say whether a value is a size, such as that of what a stride leaves."""
+    symbols = value.free_symbols
+    return isinstance(value, sympy.floor) and not value.has(Idx, Indexed) and all(map(_is_size, symbols))
+
+
+def _is_size(symbol: Symbol) -> bool:
+    return bool(symbol.is_integer) and not isinstance(symbol, Name)
 
 
 def _is_constant(value: Any) -> bool:

@@ -18,6 +18,7 @@ from handgrad.symbolic.definitions import Definition, define, in_order, indices_
 from handgrad.symbolic.derivation import entry_of
 from handgrad.symbolic.formulas import Sum, free_name
 from handgrad.symbolic.indexed import array
+from handgrad.symbolic.joined import Joined
 from handgrad.symbolic.kinks import exceptions
 from handgrad.symbolic.letters import free_indices, named_in
 from handgrad.symbolic.matrix_code import compile_results
@@ -46,6 +47,10 @@ class TangentProgram:
     """What was differentiated: of a second derivative, the loss; else what is moved itself."""
     moved: tuple[Definition, ...]
     tangents: dict[str, Tangent]
+    joined: Joined
+    """How many indices each axis of an array has, where one has several."""
+    required: Mapping[Expr, str]
+    """What is not to be negative, and what is said where it is."""
 
     def __getitem__(self, step: Any) -> Tangent:
         """Return the tangent of a step, given as itself or by its name; KeyError if none is derived."""
@@ -62,7 +67,8 @@ class TangentProgram:
         """
         chosen = [step if isinstance(step, str) else step.name for step in steps or self.moved]
         made_of = [*_steps(self.moved), *(tangent.result for tangent in self.tangents.values())]
-        return compile_results("tangents", made_of, {name: self[name].result for name in chosen})
+        results = {name: self[name].result for name in chosen}
+        return compile_results("tangents", made_of, results, self.joined, self.required)
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and below them their tangents, each of which opens to its derivation."""
@@ -83,8 +89,8 @@ def jvp(output: Definition | Program, *wrt: Any, tangents: Sequence[Any] = ()) -
     ValueError if something in `wrt` is whole, no part of the output, or made of another, or a tangent's name is taken;
     TypeError on a tangent of another shape.
     """
-    output = output.output if isinstance(output, Program) else output
-    return _forward(output, (output,), sources_of(output, wrt), tangents)
+    program = output if isinstance(output, Program) else Program(output, {}, None)
+    return _forward(program, (program.output,), sources_of(program.output, wrt), tangents)
 
 
 def hvp(loss: Definition | Program, *wrt: Any, tangents: Sequence[Any] = ()) -> TangentProgram:
@@ -96,7 +102,7 @@ def hvp(loss: Definition | Program, *wrt: Any, tangents: Sequence[Any] = ()) -> 
     """
     program = loss if isinstance(loss, Program) else backward(loss, *wrt)
     sources = sources_of(program.output, wrt)
-    return _forward(program.output, tuple(program[source].result for source in sources), sources, tangents)
+    return _forward(program, tuple(program[source].result for source in sources), sources, tangents)
 
 
 def _steps(moved: Sequence[Definition]) -> list[Definition]:
@@ -105,12 +111,14 @@ def _steps(moved: Sequence[Definition]) -> list[Definition]:
 
 
 def _forward(
-    output: Definition, moved: tuple[Definition, ...], sources: Sequence[Any], tangents: Sequence[Any]
+    program: Program, moved: tuple[Definition, ...], sources: Sequence[Any], tangents: Sequence[Any]
 ) -> TangentProgram:
     """Derive the tangents of the steps that depend on the sources, and of those that are asked for."""
+    output, counts = program.output, program.joined
     steps = _steps(moved)
     taken = {step.name for step in steps}.union(*({part.name for part in parts_of(made)} for made in (output, *moved)))
     moving = _directions(output, sources, tangents, taken)
+    like = {moving[source].name: counts[source.name] for source in sources if source.name in counts}
     found: dict[str, Tangent] = {}
     for step in steps:
         used = {part: moving[part] for part in sorted(named_in(step.value) & moving.keys(), key=lambda part: part.name)}
@@ -120,7 +128,7 @@ def _forward(
             found[step.name] = tangent = _tangent(output, step, used, free_name(f"{step.name}_dot", taken))
             if tangent.result.value != 0:
                 moving[step.base] = tangent.result.base
-    return TangentProgram(output, moved, found)
+    return TangentProgram(output, moved, found, {**counts, **like}, program.required)
 
 
 def _directions(output: Definition, sources: Sequence[Any], tangents: Sequence[Any], taken: set[str]) -> dict[Any, Any]:

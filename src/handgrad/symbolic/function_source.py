@@ -31,16 +31,20 @@ def function_source(computed: Computed, name: str, parameters: Sequence[str]) ->
     if not computed.gradients:
         raise ValueError("a function's backward returns gradients, and there is none")
     program, bases, upstream = computed.stacked(parameters)
-    code = _FunctionCode(program, bases, {}, upstream)
+    code = _FunctionCode(program, bases, {}, upstream, computed.joined, computed.required)
+    if code.told.asked:
+        raise ValueError(
+            f"no shape tells the size {code.told.asked[0]}, and functions are given tensors: write a layer"
+        )
     called = "".join(word[:1].upper() + word[1:] for word in name.split("_")) + "Function"
     output, given = computed.output.name, ", ".join(bases)
-    shapes = shapes_text(bases, code.star)
+    shapes = shapes_text(code, bases)
     about = docstring(
         f"{output} of {given}, and its gradients.", computed.formulas, shapes + gradients_text(computed, bases)
     )
     methods = "\n\n".join([about, _forward(code), _backward(code)])
     head = enclosed(f"def {name}(", [f"{argument}: Tensor" for argument in bases], ") -> Tensor:", indent=0)
-    first = f"Return {output} {shape_text(code.output.base, code.star)}, which autograd differentiates by {called}."
+    first = f"Return {output} {shape_text(code, code.output.base)}, which autograd differentiates by {called}."
     body = f"    output: Tensor = {called}.apply({given})  # type: ignore[no-untyped-call]\n    return output\n"
     applied = "\n".join([*head, docstring(first, (), shapes), body])
     text = f"class {called}(torch.autograd.Function):\n{methods}\n\n\n{applied}"
@@ -58,9 +62,16 @@ def _backward(code: LayerCode) -> str:
     returned = "tuple[Tensor | None, ...]" if len(code.inputs) > 1 else "Any"
     head = f"    def backward(ctx: Any, grad_output: Tensor) -> {returned}:"
     about = '        """Compute the gradients that autograd asks for."""'
-    ends = [code.gradient(name) if name in code.results else "None" for name in code.inputs]
+    ends = [_end(code, name) if name in code.results else "None" for name in code.inputs]
     lines = [*code.known(), *_asked_for(code), *tuple_lines("return ", ends)]
     return "\n".join(["    @staticmethod", "    @once_differentiable", head, about, *lines])
+
+
+def _end(code: LayerCode, name: str) -> str:
+    """Return the code of a gradient, which may be None if there are several."""
+    gradient, returned = code.gradient(name), code.returned(name)
+    may_be_none = len(code.results) > 1 and returned != gradient
+    return f"None if {gradient} is None else {returned}" if may_be_none else returned
 
 
 def _asked_for(code: LayerCode) -> Iterator[str]:

@@ -92,7 +92,8 @@ def require_fitting(entry: Indexed) -> None:
     for index, axis in zip(entry.indices, entry.shape, strict=True):
         if isinstance(index, Idx) and index.upper is None:
             raise ValueError(f"{entry}: index {index} has no range; make it with Idx({str(index)!r}, {axis})")
-        if not index.atoms(Idx) or not index.is_integer:
+        is_place = index.is_integer and not index.is_negative and not index.has(Indexed)
+        if not index.is_integer or not (index.atoms(Idx) or is_place):
             raise ValueError(f"{entry}: {index} is no index; make one with Idx(name, {axis})")
         if isinstance(index, Idx) and size(index) != axis:
             raise ValueError(f"{entry}: index {index} runs over {size(index)} values, the axis has {axis}")

@@ -12,6 +12,7 @@ from handgrad.symbolic.definitions import Definition, label_of
 from handgrad.symbolic.formulas import Iverson, Name, Sum
 from handgrad.symbolic.letters import outermost, size
 from handgrad.symbolic.notation import latex
+from handgrad.symbolic.whole import MaximumOf
 
 
 class Border(NamedTuple):
@@ -39,7 +40,11 @@ def exceptions(steps: Sequence[Definition], wrt: Collection[Any], result: Expr) 
     letters = {_pattern(border): border for border in _borders(result, result)}
     found: dict[Expr, str] = {}
     jumps: dict[str, None] = {}
+    ties: dict[str, None] = {}
     for step in steps:
+        for part in step.value.atoms(MaximumOf):
+            if not varying.isdisjoint(part.atoms(Symbol)):
+                ties[f"where no row of ${latex(label_of(part.args[0]))}$ has two entries that are the largest"] = None
         for border in _borders(step.value, step.value):
             if border.difference.is_integer or varying.isdisjoint(border.difference.atoms(Symbol)):
                 continue
@@ -52,7 +57,8 @@ def exceptions(steps: Sequence[Definition], wrt: Collection[Any], result: Expr) 
             varying.add(label_of(step.entry))
     # A letter that is summed over in the result stands for all its values.
     where = "where all" if any(border.has(Idx) for border in found) else "where"
-    return "; ".join([f"{where} {' and '.join(found.values())}", *jumps]) if found else ""
+    borders = [f"{where} {' and '.join(found.values())}"] if found else []
+    return "; ".join([*borders, *ties, *jumps])
 
 
 def _borders(value: Expr, scope: Expr) -> Iterator[Border]:

@@ -11,13 +11,15 @@ from sympy import Expr, Indexed, Symbol
 from handgrad.symbolic.code_text import ROOM, WIDTH, Line, enclosed, names_in, tuple_lines, without_repetition
 from handgrad.symbolic.definitions import Definition, symbols_of
 from handgrad.symbolic.formulas import Array, Name, Sum, TensorSymbol
+from handgrad.symbolic.joined import Joined, Told, groups, in_memory, joined, sizes_joined, split
 from handgrad.symbolic.letters import symbols_beside_entries
 from handgrad.symbolic.matrix_code import MatrixCoder
 from handgrad.symbolic.saved import count, least, subtracted
-from handgrad.symbolic.shapes import Shapes, shape_of
+from handgrad.symbolic.shapes import Shapes, code_of_size, shape_of
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.stacks import Stacked
 from handgrad.symbolic.torch_code import known_functions
+from handgrad.symbolic.whole import OfArray
 
 # What the code around these lines calls something else so.
 RESERVED = {"torch", "math", "self", "batch", "grad_output", "dtype", "device", "Layer", "Tensor", "Iterator"} | {
@@ -42,11 +44,23 @@ class LayerCode:
     """How long the name and the value of a line may be."""
 
     def __init__(
-        self, program: Stacked, inputs: Mapping[str, Any], parameters: Mapping[str, Any], upstream: Any
+        self,
+        program: Stacked,
+        inputs: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        upstream: Any,
+        counts: Joined,
+        required: Mapping[Expr, str],
     ) -> None:
-        """Choose what is saved."""
+        """Choose what is saved.
+
+        `counts` are those of arrays with joined axes, `required` is what is not to be negative, and what is said then.
+        """
         self.inputs, self.parameters, self.upstream, self.star = inputs, parameters, upstream, program.star
-        self.output = program.steps[-1]
+        self.output, self.counts, self.required = program.steps[-1], counts, required
+        self.given = {f"self.{name}": base for name, base in parameters.items()} | dict(inputs)
+        arrays = {code: base for code, base in self.given.items() if isinstance(base, Array)}
+        self.told = Told({code: groups(base.shape, counts.get(base.name)) for code, base in arrays.items()})
         self.results = {name: step for name, step in program.gradients.items() if name in {*inputs, *parameters}}
         steps = stabilized([*program.steps, *program.gradients.values()], [self.output, *self.results.values()])
         self.by_base = {step.base: step for step in steps}
@@ -80,7 +94,7 @@ class LayerCode:
         """Return what forward saves, but for parameters, and the steps that backward computes again."""
         values = [*self.inputs.values(), *(step.base for step in self.ahead)]
         learned = {*self.parameters.values()}
-        made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum)}
+        made_of = {step.base: self.parts([step]) - learned for step in self.ahead if not step.value.has(Sum, OfArray)}
         needed = [base for base in values if base in self.parts(self.behind)]
         small = subtracted(extent for base in values for extent in shape_of(base))
         saved = least(needed, made_of, {base: count(shape_of(base), small) for base in values})
@@ -91,8 +105,22 @@ class LayerCode:
         """Return a coder that knows some arrays by their code."""
         whole = frozenset(code for base, code in names.items() if isinstance(base, Array) and base.label.is_integer)
         coder = MatrixCoder([*names.values()], whole, taken, known_functions(), star=self.star)
-        coder.names.update(names)
+        coder.names.update({base: self.split(code, base) for base, code in names.items()})
+        for base in names:
+            coder.sizes |= sizes_joined(shape_of(base), self.counts.get(base.name))
         return coder
+
+    def shape(self, base: Any) -> tuple[Expr, ...]:
+        """Return the shape of an array in memory."""
+        return in_memory(shape_of(base), self.counts.get(base.name))
+
+    def split(self, code: str, base: Any) -> str:
+        """Return the code of an array with the axes of formulas."""
+        return split(code, shape_of(base), self.counts.get(base.name))
+
+    def stored(self, base: Any) -> str:
+        """Return the code of what is saved, as it is in memory."""
+        return next((code for code, given in self.given.items() if given == base), self.first.names[base])
 
     def lines(self) -> tuple[list[Line], list[Line]]:
         """Return the assignments of forward and backward."""
@@ -100,7 +128,7 @@ class LayerCode:
         learned = {base: f"self.{name}" for name, base in self.parameters.items()}
         self.first = self.coder(given | learned, {*self.taken})
         ahead = self.code(self.first, self.ahead, learned)
-        known = {base: self.first.names[base] for base in self.saved}
+        known = {base: self.stored(base) for base in self.saved}
         known |= {self.parameters[name]: name for name in self.shared}
         known |= {} if self.upstream is None else {self.upstream: self.incoming}
         # A number has a dtype of its own: those of arrays come first.
@@ -131,28 +159,41 @@ class LayerCode:
         """Return what the gradient of an input or a parameter is called."""
         return self.second.names[self.results[name].base]
 
+    def returned(self, name: str) -> str:
+        """Return the code of that gradient as it is in memory."""
+        return joined(self.gradient(name), self.counts.get(name))
+
     # Methods
 
     def forward(self) -> list[str]:
         """Return the body of forward."""
         kept = self.sizes_kept()
-        lines = self.shapes_of(self.inputs).lines({*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)})
+        lines = self.sizes_of(self.inputs, {*map(str, self.first.sizes), *kept, *_batch(self.ahead_lines)})
         lines += [f"        {name} = {code}" for name, code in self.ahead_lines]
         lines += self.comment()
-        names = [*(self.first.names[base] for base in self.saved), *(f"self.{name}" for name in self.shared)]
+        names = [*map(self.stored, self.saved), *(f"self.{name}" for name in self.shared)]
         lines += enclosed(f"{self.owner}.save_for_backward(", names, ")")
         if kept:
             lines.append(f"        {self.owner}.sizes = {_tuple(kept)}")
-        return [*lines, f"        return {self.first.names[self.output.base]}"]
+        returned = joined(self.first.names[self.output.base], self.counts.get(self.output.name))
+        return [*lines, f"        return {returned}"]
 
-    def shapes_of(self, arguments: Mapping[str, Any]) -> Shapes:
-        """Return the shapes of the parameters, and of arguments, which are to be checked."""
+    def sizes_of(self, arguments: Mapping[str, Any], wanted: set[str]) -> list[str]:
+        """Return lines that name the sizes that are wanted, and check the shapes of arguments."""
         shapes = Shapes(self.star)
         for name, base in self.parameters.items():
-            shapes.add(f"self.{name}", base)
+            shapes.add(f"self.{name}", self.shape(base))
         for name, base in arguments.items():
-            shapes.add(name, base, argument=name)
-        return shapes
+            shapes.add(name, self.shape(base), argument=name)
+        wanted = wanted | {str(symbol) for difference in self.required for symbol in difference.free_symbols}
+        asked = [f"        {extent} = self.{extent}" for extent in map(str, self.told.asked) if extent in wanted]
+        shapes.have(map(str, self.told.asked))
+        shapes.have(str(extent) for extent, *_ in self.told.divided)
+        shapes.divided = [f"        {line}" for line in self.told.lines()]
+        lines = [*asked, *shapes.lines(wanted)]
+        for difference, words in self.required.items():
+            lines += [f"        if {code_of_size(difference)} < 0:", f'            raise ValueError("{words}")']
+        return lines
 
     def comment(self) -> list[str]:
         """Return what is said of what is saved."""
@@ -172,19 +213,19 @@ class LayerCode:
         """Return the sizes of an array but for that of any number of axes."""
         return [extent for extent in shape_of(base) if extent != self.star]
 
-    def told(self) -> Shapes:
+    def shapes_known(self) -> Shapes:
         """Return the shapes that backward knows."""
         shapes = Shapes(self.star)
         for base in self.saved:
-            shapes.add(self.first.names[base], base)
+            shapes.add(self.stored(base), self.shape(base))
         for name, base in self.parameters.items():
-            shapes.add(name if name in self.shared else f"self.{name}", base)
+            shapes.add(name if name in self.shared else f"self.{name}", self.shape(base))
         return shapes
 
     def sizes_wanted(self) -> set[str]:
         """Return the sizes that backward needs."""
         is_told = not self.is_checked or self.same_as_output()
-        output = set() if is_told else {*Shapes(self.star).names(shape_of(self.output.base))}
+        output = set() if is_told else Shapes(self.star).symbols(shape_of(self.output.base))
         return {*map(str, self.second.sizes), *_batch(self.behind_lines), *output}
 
     def sizes_kept(self) -> list[str]:
@@ -192,20 +233,20 @@ class LayerCode:
         wanted = self.sizes_wanted()
         if self.star is not None and str(self.star) in wanted:
             wanted = wanted - {str(self.star)} | {"batch"}
-        return sorted(wanted - self.told().known())
+        return sorted(wanted - self.shapes_known().known())
 
     def same_as_output(self) -> str | None:
         """Return the code of something saved that has the output's shape."""
-        shape = shape_of(self.output.base)
-        return next((self.first.names[base] for base in self.saved if shape_of(base) == shape), None)
+        shape = self.shape(self.output.base)
+        return next((self.stored(base) for base in self.saved if self.shape(base) == shape), None)
 
     def known(self) -> list[str]:
         """Return the lines of backward that name what is saved, and check what comes in."""
-        names = [*(self.first.names[base] for base in self.saved), *self.shared]
+        names = [*map(self.stored, self.saved), *self.shared]
         lines = tuple_lines("", names, f" = {self.owner}.saved_tensors") if names else []
         if kept := self.sizes_kept():
             lines += tuple_lines("", kept, f" = {self.owner}.sizes")
-        shapes, shape = self.told(), shape_of(self.output.base)
+        shapes, shape = self.shapes_known(), self.shape(self.output.base)
         shapes.have(kept)
         lines += shapes.lines(self.sizes_wanted())
         if not self.is_checked:
@@ -222,7 +263,7 @@ class LayerCode:
         lines = [f"        {name} = {code}" for _, (name, code) in ordered]
         first = by_parameters.count(True)
         scale = "grad_output * " if self.upstream is None else ""
-        end = tuple_lines("return ", [f"{scale}{self.gradient(name)}" for name in self.inputs if name in self.results])
+        end = tuple_lines("return ", [f"{scale}{self.returned(name)}" for name in self.inputs if name in self.results])
         if lines[first:] and end == [f"        return {ordered[-1][1][0]}"]:
             lines[-1:], end = [lines[-1].replace(f"{ordered[-1][1][0]} =", "return", 1)], []
         return [*self.known(), *lines[:first], *self.accumulated(scale), *lines[first:], *end]
@@ -231,9 +272,9 @@ class LayerCode:
         """Return the lines that add to the parameters' gradients, after which who wants no other is done."""
         lines = []
         for name in self.parameters:
-            code = self.gradient(name)
+            code = self.returned(name)
             # A gradient that is kept is no view, nor another tensor that is in use.
-            own = scale or not _is_view(dict(self.behind_lines)[code])
+            own = scale or not _is_view(dict(self.behind_lines)[self.gradient(name)])
             lines.append(f"        accumulate(self.{name}, {scale}{code}{'' if own else '.clone()'})")
         return [*lines, "        if not needs_input_grad:", "            return NOT_WANTED"] if lines else []
 

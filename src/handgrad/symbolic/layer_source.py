@@ -17,8 +17,10 @@ _HEAD = '''    def __init__(
         """Draw each parameter uniformly in ±1/√(its first size)."""
 {lines}
 '''
-
-
+_SIZES = '''    def __init__(self, {arguments}) -> None:
+        """Take the sizes that the shapes of inputs do not tell."""
+{lines}
+'''
 _IMPORTS = (
     ("import math", "from collections.abc import Iterator"),
     ("import torch", "from torch import Tensor"),
@@ -38,26 +40,30 @@ def layer_source(computed: Computed, name: str, parameters: Sequence[str]) -> st
             "a layer's backward returns the gradient of an input, and there is none: take one from the parameters"
         )
     program, bases, upstream = computed.stacked(parameters)
-    code = LayerCode(program, {n: bases[n] for n in inputs}, {n: bases[n] for n in parameters}, upstream)
+    given, learned = ({name: bases[name] for name in names} for names in (inputs, parameters))
+    code = LayerCode(program, given, learned, upstream, computed.joined, computed.required)
     first = f"{computed.output.name} of {', '.join(inputs)}, and its gradients."
-    about = shapes_text({**code.inputs, **code.parameters}, code.star) + gradients_text(computed, inputs)
+    about = shapes_text(code, {**code.inputs, **code.parameters}) + gradients_text(computed, inputs)
     methods = filter(None, [_initial(code), _forward(code), _backward(code), _parameters(code)])
     text = f"class {name}(Layer):\n{docstring(first, computed.formulas, about)}\n\n" + "\n".join(methods)
     return module("A layer that was derived by handgrad.symbolic.", _IMPORTS, text)
 
 
 def _initial(code: LayerCode) -> str:
-    """Return __init__, if there are parameters."""
-    if not code.parameters:
+    """Return __init__, if there are parameters, or sizes that no shape tells."""
+    asked = [str(extent) for extent in code.told.asked]
+    if not (code.parameters or asked):
         return ""
-    shapes = {name: [str(extent) for extent in shape_of(base)] for name, base in code.parameters.items()}
-    symbols = {str(s) for base in code.parameters.values() for extent in shape_of(base) for s in extent.free_symbols}
-    sizes = dict.fromkeys(extent for shape in shapes.values() for extent in shape if extent in symbols)
-    lines = []
-    for name, shape in shapes.items():
-        extents = ", ".join(shape) or "()"
+    lines = [f"        self.{extent} = {extent}" for extent in asked]
+    if not code.parameters:
+        return _SIZES.format(arguments=", ".join(f"{extent}: int" for extent in asked), lines="\n".join(lines))
+    extents = (extent for base in code.parameters.values() for extent in shape_of(base) if extent.is_Symbol)
+    sizes = dict.fromkeys([*map(str, extents), *asked])
+    for name, base in code.parameters.items():
+        shape = [str(extent).replace("*", " * ") for extent in code.shape(base)]
         bound = f" / math.sqrt({shape[0]})" if shape else ""
-        lines.append(f"        self.{name} = torch.empty({extents}, dtype=dtype, device=device).uniform_(-1, 1){bound}")
+        made = f"torch.empty({', '.join(shape) or '()'}, dtype=dtype, device=device)"
+        lines.append(f"        self.{name} = {made}.uniform_(-1, 1){bound}")
     arguments = "\n".join(f"        {extent}: int," for extent in sizes)
     return _HEAD.format(arguments=arguments, lines="\n".join(lines)).replace("self,\n\n", "self,\n")
 
@@ -65,7 +71,7 @@ def _initial(code: LayerCode) -> str:
 def _forward(code: LayerCode) -> str:
     arguments = [f"{name}: Tensor" for name in code.inputs]
     head = enclosed("def forward(", ["self", *arguments], ") -> Tensor:", indent=4)
-    about = from_to(code.inputs.values(), [code.output.base], code.star)
+    about = from_to(code, code.inputs.values(), [code.output.base])
     return "\n".join([*head, about, *code.forward(), ""])
 
 
@@ -73,10 +79,10 @@ def _backward(code: LayerCode) -> str:
     found = [base for name, base in code.inputs.items() if name in code.results]
     returned = "Tensor" if len(found) == 1 else f"tuple[{'Tensor, ' * (len(found) - 1)}Tensor]"
     returned = "tuple[Tensor, ...]" if len(found) > 4 else returned
-    given = "grad_output: Tensor" if shape_of(code.output.base) else "grad_output: Tensor | float = 1.0"
+    given = "grad_output: Tensor" if code.shape(code.output.base) else "grad_output: Tensor | float = 1.0"
     given += ", needs_input_grad: bool = True" if code.parameters else ""
     adds = f"; adds to the `.grad` of {', '.join(code.parameters)}" if code.parameters else ""
-    about = from_to([code.output.base], found, code.star, adds)
+    about = from_to(code, [code.output.base], found, adds)
     # A layer returns the gradient of its first input; one of several differs from it on purpose.
     differs = "" if len(found) == 1 else "  # type: ignore[override]"
     return "\n".join([f"    def backward(self, {given}) -> {returned}:{differs}", about, *code.backward(), ""])

@@ -11,6 +11,7 @@ from handgrad.symbolic.formulas import Iverson, Sum
 from handgrad.symbolic.letters import free_indices, rename, size
 from handgrad.symbolic.notation import apart, entrywise, joined, latex, scaled
 from handgrad.symbolic.terms import Term, canonical, terms
+from handgrad.symbolic.whole import InverseOf
 
 
 def matrix_form(definition: Definition) -> str | None:
@@ -178,6 +179,11 @@ def _is_entrywise(value: Expr, indices: tuple[Idx, ...]) -> bool:
             return all(fits(term) and term.has(Indexed) for term in value.args)
         if isinstance(value, Pow):
             return fits(value.base) and value.exp.is_number
+        if isinstance(value, InverseOf):
+            # A product entry by entry in which an inverse stands has brackets around it that are not printed.
+            return len(value.indices) == 2 and fits(value.args[0]) and value is whole
         return isinstance(value, (Mul, Iverson, Boolean)) and all(map(fits, value.args))
+
+    whole = value
 
     return bool(value.has(Indexed)) and not value.has(KroneckerDelta, Sum) and fits(value)

@@ -16,6 +16,7 @@ from handgrad.symbolic.coder import Coder, Operand, letters_for
 from handgrad.symbolic.compiled import TorchGradients
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson
+from handgrad.symbolic.joined import Joined, joined
 from handgrad.symbolic.letters import size
 from handgrad.symbolic.saved import count, subtracted
 from handgrad.symbolic.stable import stabilized
@@ -245,10 +246,22 @@ def _is_gathered(factor: Expr) -> bool:
     return isinstance(which, Indexed) and which.indices == tuple(axes) and all(isinstance(i, Idx) for i in axes)
 
 
-def compile_results(function: str, steps: Sequence[Definition], results: Mapping[str, Definition]) -> TorchGradients:
-    """Return a function of what `steps` are made of, that computes each once, and returns `results`, some of them."""
+def compile_results(
+    function: str,
+    steps: Sequence[Definition],
+    results: Mapping[str, Definition],
+    counts: Joined,
+    required: Mapping[Expr, str],
+) -> TorchGradients:
+    """Return a function, so called, of what `steps` are made of, that computes each once.
+
+    It returns `results`, some of them, by name. `counts` are those of arrays with joined axes, `required` is what is
+    not to be negative.
+    """
     code = code_of(stabilized(steps, [*results.values()]), {}, MatrixCoder)
     named = [(code.names[base], value) for base, value in code.lines]
     lines = [f"{name} = {value}" for name, value in without_repetition(named, code.taken)]
-    returned = ", ".join(f'"{name}": {code.names[result.base]}' for name, result in results.items())
-    return TorchGradients(**code.compiled(function, [*lines, f"return {{{returned}}}"]))
+    codes = {name: joined(code.names[result.base], counts.get(name)) for name, result in results.items()}
+    returned = ", ".join(f'"{name}": {value}' for name, value in codes.items())
+    compiled = code.compiled(function, [*lines, f"return {{{returned}}}"], counts)
+    return TorchGradients(**compiled, required=required)

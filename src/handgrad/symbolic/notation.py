@@ -144,6 +144,24 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         below = ", ".join(filter(None, (number[:-1], subscript(value.indices))))
         return f"{name}_{{{below}}}"
 
+    def _print_InverseOf(self, value: Expr, exp: str | None = None) -> str:
+        inverse = f"\\left({self._print(value.args[0].base.label)}^{{-1}}\\right)_{{{subscript(value.indices)}}}"
+        return _with_exponent(inverse, exp)
+
+    def _print_DeterminantOf(self, value: Expr, exp: str | None = None) -> str:
+        return _with_exponent(f"\\det {self._print_each(value)}", exp)
+
+    def _print_LogDeterminantOf(self, value: Expr, exp: str | None = None) -> str:
+        return _with_exponent(f"\\log \\det {self._print_each(value)}", exp)
+
+    def _print_MaximumOf(self, value: Expr, exp: str | None = None) -> str:
+        return _with_exponent("\\max " + self._print_each(value, "\\cdot"), exp)
+
+    def _print_each(self, value: Expr, rest: str = "") -> str:
+        """Print the array that a function is of, or each of a stack."""
+        below = f"{subscript(value.indices)}{rest}"
+        return f"{self._print(value.args[0].base.label)}" + (f"_{{{below}}}" if below else "")
+
     def _print_KroneckerDelta(self, value: KroneckerDelta, exp: str | None = None) -> str:
         return f"\\delta_{{{subscript(value.args)}}}" + (f"^{{{exp}}}" if exp else "")
 
@@ -193,6 +211,10 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         return str(self.parenthesize(factor, PRECEDENCE["Mul"], strict=not isinstance(factor, Sum)))
 
 
+def _with_exponent(value: str, exp: str | None) -> str:
+    return f"\\left({value}\\right)^{{{exp}}}" if exp else value
+
+
 class _EntrywisePrinter(_Printer):
     between = " \\odot "
     fractions = False  # of matrices there are none
@@ -204,6 +226,9 @@ class _EntrywisePrinter(_Printer):
     def _print_Indexed(self, value: Indexed) -> str:
         name = str(self._print(value.base.label))
         return name if value.indices == self.indices_ else f"{{{name}^{{\\mathsf{{T}}}}}}"
+
+    def _print_InverseOf(self, value: Expr, exp: str | None = None) -> str:
+        return f"{self._print(value.args[0])}^{{-1}}"
 
     def _print_Pow(self, value: Expr) -> str:
         if not value.has(Indexed):

@@ -20,6 +20,23 @@ class _Printer(StrPrinter):  # type: ignore[misc]
     def _print_Indexed(self, value: Expr) -> str:
         return f"{value.base.name}[{', '.join(map(self._print, value.indices))}]"
 
+    def _print_InverseOf(self, value: Expr) -> str:
+        return f"inv({value.args[0].base.name})[{', '.join(map(self._print, value.indices))}]"
+
+    def _print_DeterminantOf(self, value: Expr) -> str:
+        return self._of_each("det", value)
+
+    def _print_LogDeterminantOf(self, value: Expr) -> str:
+        return self._of_each("logdet", value)
+
+    def _print_MaximumOf(self, value: Expr) -> str:
+        return self._of_each("max", value)
+
+    def _of_each(self, name: str, value: Expr) -> str:
+        """Print a function of an array, or of each of a stack."""
+        places = ", ".join(map(self._print, value.indices))
+        return f"{name}({value.args[0].base.name}{f'[{places}]' if places else ''})"
+
     def _print_Idx(self, value: Expr) -> str:
         return str(value.label.name)
 

@@ -10,6 +10,7 @@ from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import PythonCodePrinter
 
 from handgrad.symbolic.formulas import FUNCTIONS, Iverson
+from handgrad.symbolic.shapes import code_of_size
 
 
 def is_number(value: Any) -> bool:
@@ -56,8 +57,12 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
 
     def tensor(self, value: Expr) -> str:
         """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
-        code = str(self._print(value))
-        return f"torch.tensor({code}, {self.options})" if is_number(value) else code
+        if not is_number(value):
+            return str(self._print(value))
+        # Python divides nothing by a size that is 0.
+        above, below = sympy.fraction(value) if value.free_symbols else (value, sympy.S.One)
+        made = f"torch.tensor({self._print(above)}, {self.options})"
+        return made if below == 1 else f"{made} / {self.parenthesize(below, PRECEDENCE['Pow'])}"
 
     def _print_Float(self, value: Expr) -> str:
         return repr(float(value))
@@ -88,6 +93,9 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
 
     def _print_Exp1(self, _: Expr) -> str:
         return "math.e"
+
+    def _print_floor(self, value: Expr) -> str:
+        return code_of_size(value)
 
     def _print_Pi(self, _: Expr) -> str:
         return "math.pi"

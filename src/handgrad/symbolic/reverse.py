@@ -4,7 +4,7 @@ What a step was computed from, and what it is, stay names: no definition is put 
 length of what comes out, grow with the number of steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -66,6 +66,10 @@ class Program:
     """The array of the gradient with respect to the output; None if that is the loss."""
     arguments: tuple[str, ...] = ()
     """The names of what it starts from in the order of the function that was traced."""
+    joined: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """How many indices each axis of an array has, where one has several."""
+    required: Mapping[Expr, str] = field(default_factory=dict)
+    """What is not to be negative, and what is said where it is."""
 
     def __getitem__(self, wrt: Any) -> Gradient:
         """Return the gradient with respect to a step or an array, given as itself or by its name; KeyError if none."""
@@ -84,7 +88,8 @@ class Program:
         names = [part if isinstance(part, str) else part.name for part in wrt]
         results = {name: self[name].result for name in names or self.gradients if names or name not in defined}
         steps = [*in_order(self.output), *(gradient.result for gradient in self.gradients.values())]
-        return compile_results("gradients", steps, results or {name: g.result for name, g in self.gradients.items()})
+        results = results or {name: gradient.result for name, gradient in self.gradients.items()}
+        return compile_results("gradients", steps, results, self.joined, self.required)
 
     def layer(self, name: str, parameters: Sequence[str] = ()) -> str:
         """Return the source of a `handgrad.Layer` that computes the output, and its gradients.
@@ -124,7 +129,7 @@ class Program:
     @property
     def _computed(self) -> Computed:
         gradients = {wrt: gradient.result for wrt, gradient in self.gradients.items()}
-        return Computed(self.output, gradients, self.arguments)
+        return Computed(self.output, gradients, self.arguments, self.joined, self.required)
 
     def latex(self) -> str:
         """Return the steps, and below them the gradients, as one `aligned` environment, to stand in displayed formulas.

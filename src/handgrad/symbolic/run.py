@@ -18,6 +18,10 @@ class Run:
 
     taken: set[str]
     letters: dict[Expr, str] = field(default_factory=dict)
+    joined: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """How many indices each axis of an array has that has joined axes."""
+    required: dict[Expr, str] = field(default_factory=dict)
+    """What is not to be negative, and what is said where it is."""
 
     def index(self, extent: Expr) -> Idx | None:
         """Return a new index over a size; none over 1."""
@@ -26,6 +30,18 @@ class Run:
         free = (letter for letter in _LETTERS if letter not in {*self.taken, *self.letters.values()})
         letter = self.letters.setdefault(extent, next(free, "i"))
         return Idx(Dummy(letter, integer=True), extent)
+
+    def axis(self, extent: Expr) -> tuple[Idx, ...]:
+        """Return a new axis of a size: it has no index if the size is 1."""
+        index = self.index(extent)
+        return () if index is None else (index,)
+
+    def require(self, difference: Expr, words: str) -> None:
+        """Have it checked, when there are numbers, that a difference is not negative; ValueError if it always is."""
+        if difference.is_negative:
+            raise ValueError(words)
+        if not difference.is_nonnegative:
+            self.required.setdefault(difference, words)
 
     def letters_for(self, indices: Sequence[Idx]) -> dict[Idx, Idx]:
         """Return letters to print for the indices of a definition: of two over one size, the second has another."""

@@ -4,12 +4,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import sympy
 from sympy import Expr, Symbol
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
 
 
 def shape_of(base: Any) -> tuple[Expr, ...]:
     """Return the shape of an array, none of a number."""
     return tuple(getattr(base, "shape", ()))
+
+
+def code_of_size(extent: Expr) -> str:
+    """Return the code of a size: whole numbers are divided with `//`."""
+    return str(_SizePrinter().doprint(extent))
+
+
+class _SizePrinter(StrPrinter):  # type: ignore[misc]
+    def _print_floor(self, value: Expr) -> str:
+        above, below = sympy.fraction(sympy.together(value.args[0]))
+        return f"({' // '.join(self.parenthesize(part, PRECEDENCE['Pow']) for part in (above, below))})"
 
 
 class _Tensor(NamedTuple):
@@ -25,10 +39,12 @@ class Shapes:
     star: Expr | None
     tensors: list[_Tensor] = field(default_factory=list)
     had: set[str] = field(default_factory=set)
+    divided: list[str] = field(default_factory=list)
+    """Lines that divide sizes that are told by others."""
 
-    def add(self, code: str, base: Any, argument: str = "") -> None:
+    def add(self, code: str, shape: tuple[Expr, ...], argument: str = "") -> None:
         """Add a tensor, which is to be checked if it is an argument."""
-        self.tensors.append(_Tensor(code, shape_of(base), argument))
+        self.tensors.append(_Tensor(code, shape, argument))
 
     def have(self, names: Iterable[str]) -> None:
         """Add sizes that are known before."""
@@ -36,11 +52,15 @@ class Shapes:
 
     def name(self, extent: Expr) -> str:
         """Return what a size is called."""
-        return "batch" if self.star is not None and extent == self.star else str(extent)
+        return "batch" if self.star is not None and extent == self.star else code_of_size(extent)
 
     def names(self, shape: Sequence[Expr]) -> list[str]:
         """Return what the sizes are called that are no numbers."""
         return [self.name(extent) for extent in shape if isinstance(extent, Symbol)]
+
+    def symbols(self, shape: Sequence[Expr]) -> set[str]:
+        """Return what the sizes are called that a shape is made of."""
+        return {self.name(symbol) for extent in shape for symbol in extent.free_symbols}
 
     def known(self) -> set[str]:
         """Return the names of all sizes that are told."""
@@ -48,7 +68,7 @@ class Shapes:
 
     def code(self, shape: Sequence[Expr]) -> list[str]:
         """Return the code of the sizes in a shape."""
-        return ["*batch" if name == "batch" else name for name in map(self.name, shape)]
+        return ["*batch" if name == "batch" else name.replace("*", " * ") for name in map(self.name, shape)]
 
     def lines(self, wanted: set[str]) -> list[str]:
         """Return lines that name the sizes that are wanted, and check the arguments."""
@@ -64,7 +84,7 @@ class Shapes:
                 known |= new
             if tensor.argument and (before & {*self.names(tensor.shape)} or _repeats(tensor.shape)):
                 lines.append(f"        {self.check(tensor, known)}")
-        return [*lines, *(f"        {name} = math.prod(batch)" for name in number)]
+        return [*lines, *self.divided, *(f"        {name} = math.prod(batch)" for name in number)]
 
     def repeated(self) -> set[str]:
         """Return the sizes of arguments that stand twice in the shapes."""

@@ -5,20 +5,28 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sympy import Expr
+
 from handgrad.symbolic.code_text import WIDTH
 from handgrad.symbolic.definitions import Definition, given_in, in_order, made_of
 from handgrad.symbolic.formulas import Array, require_name
+from handgrad.symbolic.joined import Joined
+from handgrad.symbolic.layer_code import LayerCode
 from handgrad.symbolic.plain_text import equation
-from handgrad.symbolic.shapes import shape_of
 from handgrad.symbolic.stacks import Stacked, stacked
 
 
 class Computed(NamedTuple):
-    """What a source is made of: definitions, the gradients by what they are of, and the arguments' names in order."""
+    """What a source is made of: definitions, the gradients by what they are of, and the arguments' names in order.
+
+    `joined` and `required` are those of `Program`.
+    """
 
     output: Definition
     gradients: Mapping[str, Definition]
     order: Sequence[str]
+    joined: Joined
+    required: Mapping[Expr, str]
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -37,7 +45,10 @@ class Computed(NamedTuple):
         """Return the program for stacks of the arguments but for parameters, its arguments, and what comes in."""
         made, upstream = self.arguments, self.upstream
         arrays = [base for name, base in made.items() if isinstance(base, Array) and name not in parameters]
-        program = stacked(self.output, self.gradients, arrays, upstream)
+        # Rows that are the first of a joined axis are none of any number of axes.
+        inputs = [name for name in made if name not in parameters]
+        by_rows = not any(self.joined.get(name, (1,))[:1] > (1,) for name in (*inputs, self.output.name))
+        program = stacked(self.output, self.gradients, arrays, upstream, by_rows)
         new, _ = given_in([*program.steps, *program.gradients.values()])
         by_name = {base.name: base for base in new}
         bases = {name: base if name in parameters else by_name.get(name, base) for name, base in made.items()}
@@ -59,16 +70,16 @@ class Computed(NamedTuple):
         return [*in_order(self.output), *self.gradients.values()]
 
 
-def shape_text(base: Any, star: Any = None) -> str:
+def shape_text(code: LayerCode, base: Any) -> str:
     """Return `(*, n, d)`."""
-    names = ["*" if extent == star else str(extent) for extent in shape_of(base)]
+    names = ["*" if extent == code.star else str(extent) for extent in code.shape(base)]
     return f"({', '.join(names)}{',' if len(names) == 1 and names != ['*'] else ''})"
 
 
-def shapes_text(arguments: Mapping[str, Any], star: Any = None) -> str:
+def shapes_text(code: LayerCode, arguments: Mapping[str, Any]) -> str:
     """Return `X (*, n, d), W (d, q).`, and what `*` is."""
-    shapes = ", ".join(f"{name} {shape_text(base, star)}" for name, base in arguments.items())
-    return f"{shapes}." + (" `*` is any number of axes." if star is not None else "")
+    shapes = ", ".join(f"{name} {shape_text(code, base)}" for name, base in arguments.items())
+    return f"{shapes}." + (" `*` is any number of axes." if code.star is not None else "")
 
 
 def docstring(first: str, formulas: Sequence[Definition], about: str) -> str:
@@ -82,9 +93,9 @@ def docstring(first: str, formulas: Sequence[Definition], about: str) -> str:
     return textwrap.indent("\n".join(lines), "    ")
 
 
-def from_to(given: Iterable[Any], returned: Iterable[Any], star: Any, about: str = "") -> str:
+def from_to(code: LayerCode, given: Iterable[Any], returned: Iterable[Any], about: str = "") -> str:
     """Return the docstring of a method, the shapes of what it is given and of what it returns."""
-    before, after = (", ".join(shape_text(base, star) for base in bases) for bases in (given, returned))
+    before, after = (", ".join(shape_text(code, base) for base in bases) for bases in (given, returned))
     text = f'"""{before} -> {after}{about}."""'
     return textwrap.indent("\n".join(textwrap.wrap(text, WIDTH - 8, break_long_words=False)), " " * 8)
 

@@ -26,14 +26,21 @@ class Stacked(NamedTuple):
     star: Expr | None
 
 
-def stacked(output: Definition, gradients: Mapping[str, Definition], inputs: Sequence[Any], upstream: Any) -> Stacked:
+def stacked(
+    output: Definition,
+    gradients: Mapping[str, Definition],
+    inputs: Sequence[Any],
+    upstream: Any,
+    by_rows: bool = True,
+) -> Stacked:
     """Return the steps and gradients for stacks of the `inputs`, the bases of arrays.
 
     What else the program is made of is the same for all of a stack. They are returned as they are if there are no
     inputs, or there is no `upstream`, the gradient that comes in: of losses, which are the output, there is no stack.
+    Not `by_rows`, the program is repeated in any case.
     """
     steps, results = in_order(output), dict(gradients)
-    star = _rows([*steps, *results.values()], output, inputs) if inputs else None
+    star = _rows([*steps, *results.values()], output, inputs) if inputs and by_rows else None
     if star is not None or not inputs or (upstream is None and not output.indices):
         return Stacked(steps, results, star)
     return _Lifting(inputs).program(steps, results, [upstream])
@@ -76,7 +83,7 @@ def _is_by_row(value: Expr, star: Expr, within: Sequence[Idx]) -> bool:
     if isinstance(value, Sum):
         within = [*within, *(index for index, *_ in value.limits if size(index) == star)]
         return len(within) < 2 and _is_by_row(value.function, star, within)
-    if isinstance(value, (KroneckerDelta, Relational)) and star in map(size, _compared(value)):
+    if isinstance(value, (KroneckerDelta, Relational, Idx)) and star in map(size, _compared(value)):
         return False
     return all(_is_by_row(part, star, within) for part in value.args)
 
@@ -121,13 +128,21 @@ class _Lifting:
         if steps[-1].base in self.with_axis:
             for base in upstream:
                 self.add_axis(base)
-        results = {name: self.definition(result, name not in apart) for name, result in gradients.items()}
+        results = {
+            name: self.definition(result, name not in apart, is_apart=name in apart)
+            for name, result in gradients.items()
+        }
         return Stacked(lifted, results, size(self.index))
 
-    def definition(self, step: Definition, is_shared: bool) -> Definition:
-        """Return a definition with the axis, or summed over it where all of a stack share what it is of."""
+    def definition(self, step: Definition, is_shared: bool, is_apart: bool = False) -> Definition:
+        """Return a definition with the axis, or summed over it where all of a stack share what it is of.
+
+        What `is_apart` has the axis even if it is the same for all, as the gradient is of what a condition alone has.
+        """
         value, indices = self.value(step.value), step.indices
-        if self.index in free_indices(value):
+        if is_apart and self.index not in free_indices(value):
+            indices = (self.index, *indices)
+        elif self.index in free_indices(value):
             value, indices = (
                 (contract(Sum(value, self.index)), indices) if is_shared else (value, (self.index, *indices))
             )

@@ -66,7 +66,7 @@ def _select(term: Term) -> Term:
     for delta in term.factors:
         if isinstance(delta, KroneckerDelta):
             for old, new in (delta.args, delta.args[::-1]):
-                if old in term.dummies and isinstance(new, Idx) and size(old) == size(new):
+                if old in term.dummies and _is_among(new, old):
                     rest = (factor for factor in term.factors if factor is not delta)
                     return _select(
                         Term(
@@ -75,6 +75,13 @@ def _select(term: Term) -> Term:
                         )
                     )
     return term
+
+
+def _is_among(place: Expr, index: Idx) -> bool:
+    """Say whether an index, or a number, is one of those that an index runs over, whatever the sizes are."""
+    if isinstance(place, Idx):
+        return bool(size(place) == size(index))
+    return bool(place.is_Integer and size(index).is_Integer and 0 <= place < size(index))
 
 
 def _selected(value: Expr) -> list["Term"]:

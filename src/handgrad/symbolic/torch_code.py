@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sympy import Expr, Indexed, Symbol
@@ -11,8 +12,11 @@ from handgrad.symbolic.coder import Coder
 from handgrad.symbolic.compiled import TorchFunction
 from handgrad.symbolic.definitions import Definition, given_in, in_order, symbols_of
 from handgrad.symbolic.formulas import FUNCTIONS
+from handgrad.symbolic.joined import Joined, Told, groups, in_memory, sizes_joined, split
 from handgrad.symbolic.letters import size
 from handgrad.symbolic.stable import CODE, stabilized
+
+NOTHING: Joined = MappingProxyType({})
 
 
 def compile_torch(definition: Definition, **functions: Callable[..., Any]) -> TorchFunction:
@@ -52,15 +56,25 @@ class Code:
         """Return lines as assignments."""
         return [f"{self.names[base]} = {value}" for base, value in lines]
 
-    def compiled(self, name: str, lines: Sequence[str]) -> dict[str, Any]:
-        """Return a function with these lines, and what it is given, as the fields of a `Compiled`."""
+    def compiled(self, name: str, lines: Sequence[str], counts: Joined = NOTHING) -> dict[str, Any]:
+        """Return a function with these lines, and what it is given, as the fields of a `Compiled`.
+
+        `counts` are those of the arrays that have joined axes.
+        """
         import torch
 
-        unpacked, sizes = _unpacked(self.sizes, self.arrays)
+        parts = {name: groups(shape, counts.get(name)) for name, shape in self.arrays.items()}
+        arrays = {name: in_memory(shape, counts.get(name)) for name, shape in self.arrays.items()}
+        products = {name: extents for name, extents in self.arrays.items() if name in counts}
+        told = Told(parts)
+        wanted = self.sizes.union(*(sizes_joined(shape, counts[name]) for name, shape in products.items()))
+        unpacked, sizes = _unpacked(wanted - {size for size, *_ in told.divided}, arrays)
+        unpacked += told.lines()
+        unpacked += [f"{name} = {split(name, shape, counts[name])}" for name, shape in products.items()]
         source = f"def {name}({', '.join([*self.arrays, *sizes])}):\n    " + "\n    ".join([*unpacked, *lines])
         namespace: dict[str, Any] = {"torch": torch, "math": math, **self.functions}
         exec(source, namespace)
-        fields = {"source": source, "arrays": self.arrays, "sizes": sizes, "function": namespace[name]}
+        fields = {"source": source, "arrays": arrays, "sizes": sizes, "function": namespace[name]}
         return fields | {"whole": self.whole, "lookups": _lookups(self.steps)}
 
 

@@ -5,11 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy
-from sympy import Dummy, Expr, Idx, Piecewise
+from sympy import Expr, Piecewise
 
-from handgrad.symbolic.arrays import WORDS, SymbolicArray, aligned, broadcast, elementwise, looked_up, matmul
+from handgrad.symbolic.arrays import (
+    WORDS,
+    SymbolicArray,
+    aligned,
+    as_array,
+    broadcast,
+    elementwise,
+    fresh_axes,
+)
 from handgrad.symbolic.formulas import Iverson, Sum
-from handgrad.symbolic.letters import rename, size
+from handgrad.symbolic.letters import size
+from handgrad.symbolic.masks import as_condition, chosen, finite_part, is_condition
+from handgrad.symbolic.places import chunk
 
 
 def _word(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -40,22 +50,98 @@ ENTRYWISE: dict[str, Callable[[Any], Any]] = {
     "relu": lambda x: Piecewise((x, x > 0), (0, True)),
     "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
     "silu": lambda x: x / (1 + sympy.exp(-x)),
-    "gelu": lambda x: x * (1 + sympy.erf(x / sympy.sqrt(2))) / 2,
+    "neg": lambda x: -x,
+    "reciprocal": lambda x: 1 / x,
+    "log1p": lambda x: sympy.log(1 + x),
+    "expm1": lambda x: sympy.exp(x) - 1,
+    "logsigmoid": lambda x: -sympy.log(1 + sympy.exp(-x)),
+    "softsign": lambda x: x / (1 + sympy.Abs(x)),
+    "tan": sympy.tan,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "atan": sympy.atan,
+    "asinh": sympy.asinh,
 }
-exp, log, sqrt, rsqrt, sin, cos, tanh, erf, sign, square, sigmoid, relu, softplus, silu, gelu = map(
-    _word, ENTRYWISE.values()
+exp, log, sqrt, rsqrt, sin, cos, tanh, erf, sign, square, sigmoid, relu, softplus, silu = (
+    _word(function) for function in [*ENTRYWISE.values()][:14]
 )
+logsigmoid = _word(ENTRYWISE["logsigmoid"])
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """Return x times the normal distribution's share below x, or torch's approximation of it by a tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu has no approximation {approximate!r}")
+    inner = sympy.sqrt(2 / sympy.pi)
+    exact = approximate == "none"
+    return _word(
+        (lambda x: x * (1 + sympy.erf(x / sympy.sqrt(2))) / 2)
+        if exact
+        else lambda x: x * (1 + sympy.tanh(inner * (x + sympy.Rational("0.044715") * x**3))) / 2
+    )(input)
+
+
+def mish(input: SymbolicArray) -> SymbolicArray:
+    """Return x tanh(log(1 + exp(x)))."""
+    result: SymbolicArray = input.named("Z") * tanh(softplus(input).named("S"))
+    return result
+
+
+def leaky_relu(input: SymbolicArray, negative_slope: float = 0.01) -> SymbolicArray:
+    """Return x where it is positive, and a slope times x elsewhere."""
+    return _by_sign(input, lambda x: sympy.Rational(str(negative_slope)) * x)
+
+
+def elu(input: SymbolicArray, alpha: float = 1.0) -> SymbolicArray:
+    """Return x where it is positive, and α (exp(x) − 1) elsewhere."""
+    return _by_sign(input, lambda x: sympy.Rational(str(alpha)) * (sympy.exp(x) - 1))
+
+
+def prelu(input: SymbolicArray, weight: SymbolicArray) -> SymbolicArray:
+    """Return x where it is positive, and a number times x elsewhere."""
+    if weight.shape not in ((), (1,)):
+        raise ValueError(f"prelu with a weight of shape {weight.shape} cannot be traced: there is to be one")
+    return elementwise(lambda x, a: Piecewise((x, x > 0), (a * x, True)), input.named("Z"), weight)
+
+
+def _by_sign(input: SymbolicArray, below: Callable[[Expr], Expr]) -> SymbolicArray:
+    return elementwise(lambda x: Piecewise((x, x > 0), (below(x), True)), input.named("Z"))
+
+
+def hardtanh(input: SymbolicArray, min_val: float = -1.0, max_val: float = 1.0) -> SymbolicArray:
+    """Return x between two bounds, and the bound outside; at a bound, the derivative is 0."""
+    low, high = (sympy.Rational(str(bound)) for bound in (min_val, max_val))
+    return elementwise(lambda x: Piecewise((low, x <= low), (high, x >= high), (x, True)), input.named("Z"))
+
+
+def glu(input: SymbolicArray, dim: int = -1) -> SymbolicArray:
+    """Return the first half of an axis, which is declared as 2*d, times the sigmoid of the second."""
+    one, other = chunk(input, 2, dim)
+    result: SymbolicArray = one * sigmoid(other)
+    return result
 
 
 def softmax(input: SymbolicArray, dim: int) -> SymbolicArray:
     """Return exp(x) divided by its sum along an axis."""
-    powers = elementwise(sympy.exp, input.named("Z"))
+    powers = _powers(input)
     return powers / powers.sum(dim, keepdim=True)
+
+
+def _powers(input: SymbolicArray) -> SymbolicArray:
+    """Return exp(x), which is 0 where x is -inf."""
+    own = input.named("Z")
+    value, holds = finite_part(own.value)
+    return SymbolicArray(own.run, own.axes, sympy.exp(value) * (1 if holds == sympy.true else Iverson(holds)))
+
+
+def softmin(input: SymbolicArray, dim: int) -> SymbolicArray:
+    """Return the softmax of −x."""
+    return softmax(-input, dim)
 
 
 def logsumexp(input: SymbolicArray, dim: int, keepdim: bool = False) -> SymbolicArray:
     """Return the logarithm of the sum of exp(x) along an axis."""
-    return elementwise(sympy.log, elementwise(sympy.exp, input.named("Z")).sum(dim, keepdim))
+    return elementwise(sympy.log, _powers(input).sum(dim, keepdim))
 
 
 def log_softmax(input: SymbolicArray, dim: int) -> SymbolicArray:
@@ -65,7 +151,27 @@ def log_softmax(input: SymbolicArray, dim: int) -> SymbolicArray:
 
 def where(condition: SymbolicArray, input: Any, other: Any) -> SymbolicArray:
     """Return entries of the one array where the condition holds, and of the other elsewhere."""
-    return elementwise(lambda holds, one, two: Piecewise((one, holds), (two, True)), condition, input, other)
+    operands = [as_array(condition.run, value) for value in (condition, input, other)]
+    axes = fresh_axes(condition.run, broadcast([own.axes for own in operands]))
+    holds, one, two = (aligned(own, axes) for own in operands)
+    return SymbolicArray(condition.run, axes, chosen(as_condition(holds), one, two))
+
+
+def masked_fill(input: SymbolicArray, mask: SymbolicArray, value: Any) -> SymbolicArray:
+    """Return a number where the mask holds, -inf for a softmax, and the entries of the array elsewhere."""
+    return where(mask, value, input.named("S"))
+
+
+def to_condition(input: SymbolicArray) -> SymbolicArray:
+    """Return an array of zeros and ones as conditions, as `bool` does."""
+    own = input.named()
+    holds = own.value if is_condition(own.value) else sympy.Ne(own.value, 0)
+    return SymbolicArray(own.run, own.axes, holds)
+
+
+def to_numbers(input: SymbolicArray) -> SymbolicArray:
+    """Return conditions as zeros and ones, as `float` and `double` do; ValueError on numbers, which these round."""
+    return SymbolicArray(input.run, input.axes, Iverson(as_condition(input.value)))
 
 
 def maximum(input: Any, other: Any) -> SymbolicArray:
@@ -90,100 +196,26 @@ def clamp(input: SymbolicArray, min: Any = None, max: Any = None) -> SymbolicArr
     return above if max is None else _chosen(operator.le, above, max)
 
 
-def norm(input: SymbolicArray, dim: Any = None, keepdim: bool = False) -> SymbolicArray:
-    """Return the root of the sum of squares."""
+def norm(input: SymbolicArray, p: Any = 2, dim: Any = None, keepdim: bool = False) -> SymbolicArray:
+    """Return the root of the sum of squares; for p=1 the sum of absolute values."""
+    if p == 1:
+        return abs(input).sum(dim, keepdim)
+    if p not in (2, "fro", None):
+        raise ValueError(f"norm with p={p!r} cannot be traced; there are p=2 and p=1")
     return elementwise(sympy.sqrt, (input * input).sum(dim, keepdim))
-
-
-def tril(input: SymbolicArray) -> SymbolicArray:
-    """Return a matrix with 0 above its diagonal."""
-    own = input.named().fresh()
-    row, column = own.axes[-2:]
-    if row is None or column is None:
-        raise ValueError(f"tril of shape {own.shape}: no axis may have the size 1")
-    own.value = own.value * Iverson(column <= row)
-    return own
-
-
-def cross_entropy(input: SymbolicArray, target: SymbolicArray) -> SymbolicArray:
-    """Return the mean of −log softmax(x) at the targets: scores of shape (n, d), and n whole numbers below d."""
-    input = input.named("Z")
-    return (logsumexp(input, -1) - gather(input, -1, target)).mean()
-
-
-def gather(input: SymbolicArray, dim: int, index: SymbolicArray) -> SymbolicArray:
-    """Return, from each row along an axis, the entry that an array of whole numbers names; torch keeps the axis."""
-    own = input.named("X").fresh()
-    place = own.place(dim)
-    axes = own.axes[:place] + own.axes[place + 1 :]
-    names = {looked_up(index, own.axes[place]): aligned(index.named(), axes)}
-    return SymbolicArray(own.run, axes, rename(own.value, names))
-
-
-def mse_loss(input: SymbolicArray, target: SymbolicArray) -> SymbolicArray:
-    """Return the mean square difference."""
-    return ((input - target) ** 2).mean()
-
-
-def einsum(equation: str, *operands: SymbolicArray) -> SymbolicArray:
-    """Return the sum of products that the letters say, `"ij,jk->ik"`."""
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    if not arrow or "." in equation:
-        raise ValueError(f"einsum({equation!r}): write all letters, and the arrow")
-    letters: dict[str, Any] = {}
-    factors = []
-    for names, operand in zip(inputs.split(","), operands, strict=True):
-        own = operand.named().fresh()
-        for name, index in zip(names, own.axes, strict=True):
-            (common,) = broadcast([(letters.setdefault(name, index),), (index,)])
-            letters[name] = common
-        factors.append(aligned(own, tuple(letters[name] for name in names)))
-    summed = [index for name, index in letters.items() if name not in output and index is not None]
-    return SymbolicArray(operands[0].run, tuple(letters[name] for name in output), Sum(sympy.Mul(*factors), *summed))
 
 
 def cumsum(input: SymbolicArray, dim: int) -> SymbolicArray:
     """Return the sums up to each place along an axis."""
     own = input.named("X").fresh()
-    if (index := own.axes[own.place(dim)]) is None:
+    axis = own.axes[own.place(dim)]
+    if len(axis) > 1:
+        raise ValueError("cumsum along an axis that is joined cannot be traced: unflatten it first")
+    if not axis:
         return own
-    last = own.run.index(size(index))
-    axes = tuple(last if other is index else other for other in own.axes)
-    return SymbolicArray(own.run, axes, Sum(own.value * Iverson(index <= last), index))
-
-
-def conv1d(input: SymbolicArray, weight: SymbolicArray, bias: Any = None, **options: int) -> SymbolicArray:
-    """Return the cross-correlation of (n, c, l) with (o, c, k): see `_convolved`."""
-    return _convolved(1, input, weight, bias, **options)
-
-
-def conv2d(input: SymbolicArray, weight: SymbolicArray, bias: Any = None, **options: int) -> SymbolicArray:
-    """Return the cross-correlation of (n, c, h, w) with (o, c, k, l): see `_convolved`."""
-    return _convolved(2, input, weight, bias, **options)
-
-
-def _convolved(
-    dims: int, input: SymbolicArray, weight: SymbolicArray, bias: Any, padding: int = 0, dilation: int = 1
-) -> SymbolicArray:
-    """Return the sum of products of a weight with what stands under it, at each place; outside of the input is 0.
-
-    The stride is 1: the number of places that another leaves is no polynomial in the sizes.
-    """
-    own, kernel = input.named("X").fresh(), weight.named("W").fresh()
-    batch, channels, *within = (index for index in own.axes if index is not None)
-    out, summed, *offsets = (index for index in kernel.axes if index is not None)
-    if len(within) != dims or len(offsets) != dims:
-        raise ValueError(f"conv{dims}d of shapes {own.shape} and {kernel.shape}: {dims + 2} axes each, none of size 1")
-    broadcast([(channels,), (summed,)])
-    names: dict[Idx, Expr] = {channels: summed}
-    places = []
-    for index, offset in zip(within, offsets, strict=True):
-        place = Idx(Dummy(index.label.name, integer=True), size(index) + 2 * padding - dilation * (size(offset) - 1))
-        names[index] = place + dilation * offset - padding
-        places.append(place)
-    value = Sum(rename(own.value, names) * kernel.value, summed, *offsets)
-    result = SymbolicArray(own.run, (batch, out, *places), value)
-    return result if bias is None else result + bias[(slice(None), *[None] * dims)]
+    (last,) = own.run.axis(size(axis[0]))
+    axes = tuple((last,) if other == axis else other for other in own.axes)
+    return SymbolicArray(own.run, axes, Sum(own.value * Iverson(axis[0] <= last), axis[0]))
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -191,25 +223,17 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 WORDS.update((name, _word(function)) for name, function in ENTRYWISE.items())
-WORDS.update((name, _method(name)) for name in ("sum", "mean", "var", "transpose", "unsqueeze"))
-WORDS.update(abs=abs, matmul=matmul, mul=operator.mul, add=operator.add, sub=operator.sub, div=operator.truediv)
+WORDS.update((name, _method(name)) for name in ("sum", "mean", "var", "size"))
+WORDS.update(abs=abs, mul=operator.mul, add=operator.add, sub=operator.sub, div=operator.truediv, pow=operator.pow)
 WORDS.update(
-    (word.__name__, word)
-    for word in (
-        softmax,
-        logsumexp,
-        log_softmax,
-        where,
-        maximum,
-        minimum,
-        clamp,
-        norm,
-        tril,
-        cross_entropy,
-        mse_loss,
-        einsum,
-        cumsum,
-        conv1d,
-        conv2d,
-    )
+    vector_norm=norm,
+    log_sigmoid=logsigmoid,
+    clip=clamp,
+    bool=to_condition,
+    float=to_numbers,
+    double=to_numbers,
+    eq=operator.eq,
+    ne=operator.ne,
 )
+_WORDS = (softmax, softmin, logsumexp, log_softmax, where, masked_fill, maximum, minimum, clamp, norm, cumsum)
+WORDS.update((word.__name__, word) for word in (*_WORDS, gelu, mish, leaky_relu, elu, prelu, hardtanh, glu))
