@@ -303,3 +303,12 @@ def test_a_program_is_one_formula_in_latex_that_pandoc_makes_mathml_of() -> None
     shown = re.sub("<annotation.*?</annotation>", "", html, flags=re.DOTALL)
     assert shown.count("<mtable>") >= shown.count("<math ") == len(names)
     assert "\\" not in shown
+
+
+def test_a_program_is_printed_as_text() -> None:
+    program = derive(lambda X, w: X @ w, X="n p", w="p")
+    assert str(program).splitlines() == [
+        "Y[i] = sum(X[i, j]*w[j], j)",
+        "dw[r] = sum(G[i]*X[i, r], i)",
+        "dX[r, s] = G[r]*w[s]",
+    ]

@@ -242,6 +242,13 @@ def test_receipts_add_up() -> None:
     assert f"| output | integers | {2 * len(CHECKED) * len(VARIANTS)} | 0 | 0 |" in two._repr_markdown_()
 
 
+def test_a_receipt_is_printed_as_text() -> None:
+    first, *rows = str(check_layer(ReLU(), functional.relu, (4, 3))).splitlines()
+    assert first == f"Checked: ReLU against relu, {2 * len(CHECKED) * len(VARIANTS) + 13} comparisons"
+    assert rows[0] == f"  output, integers: {len(CHECKED) * len(VARIANTS)}, largest error 0, allowed 0"
+    assert rows[-1] == "  gradients = finite differences, float64: 1, allowed 1e-7"
+
+
 def test_a_receipt_names_the_functions_that_were_compared_with() -> None:
     def half(input: Tensor) -> Tensor:
         return input / 2

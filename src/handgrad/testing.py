@@ -64,6 +64,13 @@ class Receipt:
         """The number of comparisons."""
         return sum(line.cases for line in self.lines)
 
+    def __str__(self) -> str:
+        lines = [f"Checked: {self.name} against {self.reference}, {self.cases} comparisons"]
+        for x in self.lines:
+            error = "" if x.error is None else f", largest error {_number(x.error)}"
+            lines.append(f"  {x.compared}, {x.data}: {x.cases}{error}, allowed {_number(x.allowed, 'g')}")
+        return "\n".join(lines)
+
     def _repr_markdown_(self) -> str:
         table = "\n".join(
             f"| {x.compared} | {x.data} | {x.cases} | {_number(x.error)} | {_number(x.allowed, 'g')} |"

@@ -22,6 +22,7 @@ from handgrad.symbolic.letters import freshened, named_in, size
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.matrix_code import compile_results
 from handgrad.symbolic.notation import Markdown, derivative, latex
+from handgrad.symbolic.plain_text import equation
 from handgrad.symbolic.reuse import Known, in_names
 from handgrad.symbolic.source_text import Computed
 from handgrad.symbolic.steps import DerivationStep, framed, listed, matrix_step, opening, sides
@@ -142,6 +143,10 @@ class Program:
             for steps in (in_order(self.output), results)
         )
         return "\\begin{aligned}\n" + " \\\\[1ex]\n".join(parts) + "\n\\end{aligned}"
+
+    def __str__(self) -> str:
+        gradients = (gradient.result for gradient in self.gradients.values())
+        return "\n".join(map(equation, [*in_order(self.output), *gradients]))
 
     def _repr_markdown_(self) -> str:
         """Return the steps, and below them their gradients, each of which opens to its derivation."""
