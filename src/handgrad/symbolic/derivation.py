@@ -21,7 +21,7 @@ from handgrad.symbolic.definitions import (
     label_of,
     made_of,
     parts_of,
-    require_part,
+    require_parts,
 )
 from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.indexed import array, require_fitting
@@ -211,7 +211,7 @@ def _entry(output: Definition, wrt: Any) -> Expr:
             f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
             "it cannot be differentiated with respect to"
         )
-    require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
+    require_parts(output, [wrt.base if isinstance(wrt, Indexed) else wrt])
     if isinstance(wrt, IndexedBase):
         values = [part for step in in_order(output) for part in (step.entry, step.value)]
         used = {symbol.name for value in values for symbol in value.atoms(Symbol)}

@@ -4,6 +4,7 @@ Every rewriting is proved by putting the definition back in the name's place: on
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -117,6 +118,7 @@ def _factored(value: Expr) -> Expr:
     return sympy.factor_terms(sympy.cancel(value.xreplace(scalars))).xreplace(back)
 
 
+@cache
 def _length(value: Expr) -> int:
     if isinstance(value, sympy.Number):
         return 1 + bool(value.is_negative) + (not value.is_Integer)
