@@ -49,7 +49,9 @@ def _by_chain_rule(value: Expr, entry: Expr) -> Expr:
     derivatives = []
     for part in parts:
         inner = differentiate(part, entry)
-        slope = _as_product(scalar_derivative(Add(*terms[scalars[part]]), scalars[part])) if inner != 0 else sympy.S.Zero
+        slope = (
+            _as_product(scalar_derivative(Add(*terms[scalars[part]]), scalars[part])) if inner != 0 else sympy.S.Zero
+        )
         if slope.has(sympy.Derivative, sympy.Subs):
             raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")
         # One product of all factors: sympy multiplies a lone number into a sum.

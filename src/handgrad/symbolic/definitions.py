@@ -16,6 +16,7 @@ from handgrad.symbolic.letters import (
     freshened,
     letters_in,
     named_in,
+    ordered,
     rename,
     size,
     symbols_beside_entries,
@@ -105,7 +106,7 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     for entry in value.atoms(Indexed):
         require_fitting(entry)
     letters: dict[str, Idx] = {}
-    for index in [*indices, *sorted(value.atoms(Idx), key=str)]:
+    for index in [*indices, *ordered(letters_in(value))]:
         if isinstance(index.label, Dummy):
             continue
         if index.upper is None or index.lower != 0:
@@ -215,7 +216,8 @@ def in_order(definition: Definition) -> list[Definition]:
 
 @cache
 def _names_in(value: Expr) -> list[Name]:
-    return sorted(value.atoms(Name), key=lambda name: name.dummy_index)
+    labels = (getattr(thing, "label", thing) for thing in named_in(value))
+    return sorted((label for label in labels if isinstance(label, Name)), key=lambda name: name.dummy_index)
 
 
 def require_parts(output: Definition, wanted: Iterable[Any]) -> None:
@@ -237,11 +239,9 @@ def require_parts(output: Definition, wanted: Iterable[Any]) -> None:
 def parts_of(output: Definition) -> set[Any]:
     """Return the arrays and numbers that a definition is made of, and that those are made of which are defined."""
     values = [step.value for step in in_order(output)]
-    entries = set().union(*(value.atoms(Indexed) for value in values))
-    labels = {entry.base.label for entry in entries}.union(
-        *(index.atoms(Symbol) for value in values for index in value.atoms(Idx))
-    )
-    return {entry.base for entry in entries} | set().union(*(value.atoms(Symbol) for value in values)) - labels
+    letters = set[Idx]().union(*map(letters_in, values))
+    ranges = {index.label for index in letters}.union(*map(named_in, letters))
+    return set().union(*map(named_in, values)) - ranges
 
 
 def given_in(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:

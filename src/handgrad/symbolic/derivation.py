@@ -26,7 +26,7 @@ from handgrad.symbolic.definitions import (
 from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.indexed import array, require_fitting
 from handgrad.symbolic.kinks import exceptions
-from handgrad.symbolic.letters import rename, size
+from handgrad.symbolic.letters import names_of, rename, size
 from handgrad.symbolic.matrix import matrix_form
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.terms import contract
@@ -156,7 +156,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """
     entry = _entry(output, wrt)
     if grad_output is None and output.indices:
-        if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
+        if "G" in names_of(output.value) | names_of(expand(output.value)):
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
     upstream = None if grad_output is None else _upstream(output, grad_output)
@@ -214,7 +214,7 @@ def _entry(output: Definition, wrt: Any) -> Expr:
     require_parts(output, [wrt.base if isinstance(wrt, Indexed) else wrt])
     if isinstance(wrt, IndexedBase):
         values = [part for step in in_order(output) for part in (step.entry, step.value)]
-        used = {symbol.name for value in values for symbol in value.atoms(Symbol)}
+        used = set[str]().union(*map(names_of, values))
         letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
         return wrt[tuple(Idx(next(letters), extent) for extent in wrt.shape)]
     if not is_number:
@@ -244,7 +244,7 @@ def _derive(
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
     values = [value, *(part.value for part in in_order(output))]
-    taken = {symbol.name for part in values for symbol in part.atoms(Symbol)}
+    taken = set[str]().union(*map(names_of, values))
     names = (f"d{label_of(entry).name}{'_' * times}" for times in count())
     result = define(next(name for name in names if name not in taken), value, *indices)
     return Derivation(output, of, total, entry, tuple(steps), result, exceptions(output, entry, value))
