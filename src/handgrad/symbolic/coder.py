@@ -10,7 +10,7 @@ from sympy.core.relational import Relational
 
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson, Name, Sum, TensorSymbol, free_name
-from handgrad.symbolic.letters import free_indices, outermost, size
+from handgrad.symbolic.letters import free_indices, ordered, outermost, size
 from handgrad.symbolic.notation import reading_order
 from handgrad.symbolic.printer import Printer, is_number
 from handgrad.symbolic.stable import Largest
@@ -179,7 +179,7 @@ class Coder:
         factors = reading_order([part for factor in factors for part in self.plain(factor)])
         free = {index for factor in factors for index in free_indices(factor)}
         axes = tuple(index for index in order if index in free)
-        inner = self.ordered(order + tuple(sorted(free.difference(order), key=str)))
+        inner = self.ordered((*order, *ordered(free.difference(order))))
         whole = [isinstance(factor, Indexed) and factor.is_integer and not self.exact for factor in factors]
         operands = [self.operand(factor, inner) for factor in factors]
         operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]

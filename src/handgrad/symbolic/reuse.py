@@ -114,6 +114,7 @@ def _scalars(value: Expr) -> dict[Expr, Dummy]:
     return {part: Dummy(real=True) for part in outermost(value, (Indexed, Sum))}
 
 
+@cache
 def _factored(value: Expr) -> Expr:
     scalars = _scalars(value)
     back = {scalar: part for part, scalar in scalars.items()}
