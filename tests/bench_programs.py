@@ -84,12 +84,16 @@ def passes(name: str) -> dict[str, Pass]:
     layer = namespace["Generated"]()
     upstream = [G] if G.dim() else []
 
+    def autograd() -> object:
+        return torch.autograd.grad(function(**leaves), real, G)
+
     def as_layer() -> object:
         layer.forward(*given.values())
-        return layer.backward(*upstream)
+        gradients: object = layer.backward(*upstream)
+        return gradients
 
     return {
-        "autograd": lambda: torch.autograd.grad(function(**leaves), real, G),
+        "autograd": autograd,
         "compiled": lambda: compiled(**numbers, **extents),
         "layer": as_layer,
     }

@@ -38,7 +38,8 @@ class Compiled:
         _require_alike({name: tensor for name, tensor in tensors.items() if name not in self.whole})
         numbers |= self._extents(tensors, numbers)
         for name, axis in self.lookups.items():
-            _require_inside(name, tensors[name], int(axis.subs(numbers)))
+            # Sympy takes longer to put a number in a symbol's place than torch to compute small formulas.
+            _require_inside(name, tensors[name], numbers[axis] if axis in numbers else int(axis.subs(numbers)))
         try:
             result = self.function(**{**given, **tensors})
         except (ArithmeticError, IndexError, ValueError) as error:
@@ -65,6 +66,8 @@ class Compiled:
         extents = {extent: number for extent, (number, _) in known.items()}
         simple = numbers | {extent: number for extent, number in extents.items() if extent.is_Symbol}
         for extent, number in extents.items():
+            if extent.is_Symbol:
+                continue
             if (computed := extent.subs(simple)).is_number and computed != number:
                 raise ValueError(f"{extent} is {computed} elsewhere, but {number} in {known[extent][1]}")
         return extents

@@ -154,7 +154,8 @@ class LayerCode:
 
     def sizes_wanted(self) -> set[str]:
         """Return the sizes that backward needs."""
-        output = set() if self.same_as_output() else {*Shapes(self.star).names(shape_of(self.output.base))}
+        shape = () if self.same_as_output() else shape_of(self.output.base)
+        output = {*Shapes(self.star).names([symbol for extent in shape for symbol in extent.free_symbols])}
         return {*map(str, self.second.sizes), *_batch(self.behind_lines), *output}
 
     def sizes_kept(self) -> list[str]:

@@ -11,11 +11,12 @@ from typing import Any
 from sympy import Expr, Idx, Indexed
 
 from handgrad.symbolic.code_text import without_repetition
-from handgrad.symbolic.coder import Coder, Operand, letters_for
+from handgrad.symbolic.coder import Operand, letters_for
 from handgrad.symbolic.compiled import TorchGradients
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson
 from handgrad.symbolic.letters import size
+from handgrad.symbolic.places_code import PlaceCoder
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.torch_code import code_of
 
@@ -23,7 +24,7 @@ from handgrad.symbolic.torch_code import code_of
 _MANY = 5
 
 
-class MatrixCoder(Coder):
+class MatrixCoder(PlaceCoder):
     """Writes products of arrays as matrix products or entry by entry where they are such."""
 
     def __init__(self, *arguments: Any, star: Expr | None = None) -> None:
@@ -87,6 +88,7 @@ class MatrixCoder(Coder):
         operands = [self.without_lone(operand, operands, axes) for operand in operands]
         if code := self.plain_form(operands, axes) or self.in_pairs(operands, axes)[-1]:
             return code
+        operands, axes, back = self.arranged(operands, axes)
         letters: dict[Idx, str] = {}
         plain = letters_for(index for _, own in operands for index in own if not self.is_star(index))
         for _, own in operands:
@@ -96,7 +98,7 @@ class MatrixCoder(Coder):
                 letters[index] = "..." if self.is_star(index) else plain[index]
         terms = ",".join("".join(letters[index] for index in own) for _, own in operands)
         output = "".join(letters[index] for index in axes)
-        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
+        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)}){back}'
 
     def plain_form(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str | None:
         """Return a matrix product, or a product entry by entry, that is so summed."""
