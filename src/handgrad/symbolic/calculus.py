@@ -63,11 +63,17 @@ def _differentiated(
         return derivative_of(value)
     scalars = {part: Dummy(real=True) for part in parts}
     back = {scalar: part for part, scalar in scalars.items()}
-    scalar_value = value.xreplace(scalars)
+    # Of each term of a sum only the slopes by what is in it are computed: the others are 0.
+    terms: dict[Symbol, list[Expr]] = {scalar: [] for scalar in back}
+    for term in Add.make_args(value.xreplace(scalars)):
+        for scalar in term.free_symbols & terms.keys():
+            terms[scalar].append(term)
     derivatives = []
     for part in parts:
         inner = _differentiated(part, derivative_of, numbers, taken)
-        slope = _as_product(scalar_derivative(scalar_value, scalars[part])) if inner != 0 else sympy.S.Zero
+        slope = (
+            _as_product(scalar_derivative(Add(*terms[scalars[part]]), scalars[part])) if inner != 0 else sympy.S.Zero
+        )
         if slope.has(sympy.Derivative, sympy.Subs):
             raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")
         # One product of all factors: sympy multiplies a lone number into a sum.

@@ -14,6 +14,8 @@ ROOM = WIDTH - 11
 _NAMES = {"exp": "powers", "sum": "total", "einsum": "product", "@": "product", "unflatten": "split"}
 # Calls that compute nothing, or are no longer than a name.
 _CHEAP = {"to", "tensor", "zeros_like", "expand"}
+# Calls whose results are changed where they stand: two that look the same are two.
+_FILLED = {"zeros"}
 
 Line = tuple[str, str]
 """A name, and the code of its value."""
@@ -40,7 +42,7 @@ def _repeated(trees: Iterable[tuple[str, ast.expr]]) -> ast.expr | None:
     found: dict[str, list[ast.expr]] = {}
     for _, tree in trees:
         for node in _parts(tree):
-            if _kind(node) not in {"", *_CHEAP}:
+            if _kind(node) not in {"", *_CHEAP, *_FILLED}:
                 found.setdefault(ast.dump(node), []).append(node)
     return max((nodes[0] for nodes in found.values() if len(nodes) > 1), key=_length, default=None)
 
@@ -51,6 +53,7 @@ def _too_long(trees: Iterable[tuple[str, ast.expr]], room: int) -> ast.expr | No
         if len(name) + _length(tree) > room:
             half = _length(tree) // 2
             nodes = [node for node in _parts(tree) if isinstance(node, (ast.BinOp, ast.Call)) and node is not tree]
+            nodes = [node for node in nodes if _kind(node) not in _FILLED]
             return min(nodes, key=lambda node: abs(_length(node) - half), default=None)
     return None
 

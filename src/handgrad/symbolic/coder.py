@@ -10,7 +10,7 @@ from sympy.core.relational import Relational
 
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson, Name, Sum, TensorSymbol, free_name
-from handgrad.symbolic.letters import free_indices, outermost, size
+from handgrad.symbolic.letters import free_indices, ordered, outermost, size
 from handgrad.symbolic.notation import reading_order
 from handgrad.symbolic.printer import Printer, is_number
 from handgrad.symbolic.shapes import code_of_size
@@ -179,15 +179,19 @@ class Coder:
         """Return a product, summed over all indices not in `order`, as a symbol whose name is its code."""
         return TensorSymbol(self.aligned(*self.contraction(factors, order), axes))
 
-    def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...]) -> tuple[str, tuple[Idx, ...]]:
-        """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes."""
+    def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...], ready: Sequence[Operand] = ()) -> Operand:
+        """Return code of the product of `factors`, summed over all indices that are not in `order`, and its axes.
+
+        Factors that are `ready` are code already.
+        """
         factors = reading_order([part for factor in factors for part in self.plain(factor)])
-        free = {index for factor in factors for index in free_indices(factor)}
+        free = {index for factor in factors for index in free_indices(factor)}.union(*(own for _, own in ready))
         axes = tuple(index for index in order if index in free)
-        inner = self.ordered(order + tuple(sorted(free.difference(order), key=str)))
+        inner = self.ordered((*order, *ordered(free.difference(order))))
         whole = [isinstance(factor, Indexed) and factor.is_integer and not self.exact for factor in factors]
         operands = [self.operand(factor, inner) for factor in factors]
         operands = [(f"{t}.to({self.dtype})" if w else t, a) for (t, a), w in zip(operands, whole, strict=True)]
+        operands += ready
         if len(operands) == 1 and (code := self.summed(*operands[0], axes)):
             return code, axes
         return self.einsum(operands, axes), axes

@@ -43,7 +43,8 @@ class Compiled:
             if (found := difference.subs(numbers)).is_negative:
                 raise ValueError(f"{words}: {difference} is {found}")
         for name, axis in self.lookups.items():
-            _require_inside(name, tensors[name], int(axis.subs(numbers)))
+            # Sympy takes longer to put a number in a symbol's place than torch to compute small formulas.
+            _require_inside(name, tensors[name], numbers[axis] if axis in numbers else int(axis.subs(numbers)))
         try:
             result = self.function(**{**given, **tensors})
         except (ArithmeticError, IndexError, ValueError) as error:
@@ -71,6 +72,8 @@ class Compiled:
         simple = numbers | {extent: number for extent, number in extents.items() if extent.is_Symbol}
         simple = _with_factors(simple, extents)
         for extent, number in extents.items():
+            if extent.is_Symbol:
+                continue
             if (computed := extent.subs(simple)).is_number and computed != number:
                 raise ValueError(f"{extent} is {computed} elsewhere, but {number} in {known[extent][1]}")
         return simple | extents

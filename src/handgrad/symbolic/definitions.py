@@ -1,10 +1,10 @@
 """Arrays with symbolic sizes that are defined entry by entry, of entries of others."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import sympy
 from sympy import Dummy, Expr, Idx, Indexed, Symbol
@@ -16,6 +16,7 @@ from handgrad.symbolic.letters import (
     freshened,
     letters_in,
     named_in,
+    ordered,
     rename,
     size,
     symbols_beside_entries,
@@ -83,6 +84,11 @@ class Definition:
         assert isinstance(name, Name)
         return name
 
+    @cached_property
+    def called(self) -> "_Called":
+        """What is called how in it, and in the definitions that it uses."""
+        return _called_in(self.value)
+
 
 def define(name: str, value: Expr, *indices: Idx) -> Definition:
     """Define name[indices] = value.
@@ -100,36 +106,64 @@ def define(name: str, value: Expr, *indices: Idx) -> Definition:
     for entry in value.atoms(Indexed):
         require_fitting(entry)
     letters: dict[str, Idx] = {}
-    for index in [*indices, *sorted(value.atoms(Idx), key=str)]:
+    for index in [*indices, *ordered(letters_in(value))]:
         if isinstance(index.label, Dummy):
             continue
         if index.upper is None or index.lower != 0:
             raise ValueError(f"{index} is no index that starts at 0: make one with Idx(name, size)")
         if (other := letters.setdefault(index.label.name, index)) != index:
             raise ValueError(f"{name}: {index} runs over {size(other)} values in one place, {size(index)} in another")
-    _require_distinct_names(name, value, indices)
+    label = Name(name, real=True)
+    base = Array(label, shape=tuple(map(size, indices))) if indices else label
+    label.definition = Definition(name, indices, value, base)
+    _require_distinct_names(label.definition)
     if len({*indices}) < len(indices):
         raise ValueError(f"{name}: its indices {', '.join(map(str, indices))} must differ")
     _require_distinct(value, {*indices})
     if free := free_indices(value) - {*indices}:
         raise ValueError(f"{value}: index {min(map(str, free))} is neither summed over nor an index of {name}")
-    label = Name(name, real=True)
-    base = Array(label, shape=tuple(map(size, indices))) if indices else label
-    label.definition = Definition(name, indices, value, base)
     return label.definition
 
 
-def _require_distinct_names(name: str, value: Expr, indices: tuple[Idx, ...]) -> None:
+class _Called(NamedTuple):
+    """What is called how in formulas, so that what has two meanings is found without going through them again."""
+
+    things: frozenset[Any] = frozenset()
+    """All that has a name, apart from letters."""
+    names: frozenset[str] = frozenset()
+    """The names of these: fewer than there are things if two have one."""
+    numbers: frozenset[str] = frozenset()
+    """The names of those that are real numbers."""
+    letters: frozenset[str] = frozenset()
+    """The names of the indices."""
+
+    def with_others(self, others: Iterable["_Called"]) -> "_Called":
+        """Return what is called how in these and others."""
+        return _Called(*(own.union(*more) for own, *more in zip(self, *others, strict=True)))
+
+
+def _called_in(value: Expr) -> _Called:
+    """Return what is called how in a formula, and in the definitions that it uses."""
+    things = named_in(value)
+    numbers = (thing.name for thing in things if isinstance(thing, Symbol) and not thing.is_integer)
+    letters = (index.label.name for index in letters_in(value))
+    own = _Called(things, frozenset(thing.name for thing in things), frozenset(numbers), frozenset(letters))
+    return own.with_others(used.definition.called for used in _names_in(value))
+
+
+def _require_distinct_names(made: Definition) -> None:
     """Raise ValueError if two things in a formula, the definitions that it uses, or the one it makes, have one name."""
-    values = [value, *(step.value for used in _names_in(value) for step in in_order(used.definition))]
-    things = frozenset[Any]().union(*map(named_in, values))
-    numbers = {thing.name for thing in things if isinstance(thing, Symbol) and not thing.is_integer}
+    things, names, numbers, letters = made.called
     # An index may have the letter of its range, X[c, i] with c:c, or of an array.
-    letters = {index.label.name for index in {*indices}.union(*map(letters_in, values))}
-    names = [name, *(thing.name for thing in things), *(letters & (numbers if indices else numbers | {name}))]
-    if twice := [called for called in names if names.count(called) > 1]:
-        kinds = "definitions, arrays, numbers, sizes or indices"
-        raise ValueError(f"{name}: two different {kinds} are called {twice[0]}: rename one")
+    both = (letters | {index.label.name for index in made.indices}) & (
+        numbers if made.indices else numbers | {made.name}
+    )
+    if len(things) == len(names) and made.name not in names and not both:
+        return
+    called = [made.name, *(thing.name for thing in things), *both]
+    twice = next(name for name in called if called.count(name) > 1)
+    kinds = "definitions, arrays, numbers, sizes or indices"
+    raise ValueError(f"{made.name}: two different {kinds} are called {twice}: rename one")
 
 
 def _require_distinct(value: Expr, bound: set[Idx]) -> None:
@@ -167,45 +201,47 @@ def definition_of(value: Expr) -> Definition | None:
 def in_order(definition: Definition) -> list[Definition]:
     """Return the definitions that one is made of, itself the last, each after those it uses."""
     steps: dict[Definition, None] = {}
-
-    def add(step: Definition) -> None:
-        if step not in steps:
-            for used in _names_in(step.value):
-                add(used.definition)
+    rest = [(definition, False)]
+    while rest:
+        step, is_after_its_own = rest.pop()
+        if step in steps:
+            continue
+        if is_after_its_own:
             steps[step] = None
-
-    add(definition)
+        else:
+            rest.append((step, True))
+            rest += [(used.definition, False) for used in reversed(_names_in(step.value))]
     return [*steps]
 
 
 @cache
 def _names_in(value: Expr) -> list[Name]:
-    return sorted(value.atoms(Name), key=lambda name: name.dummy_index)
+    labels = (getattr(thing, "label", thing) for thing in named_in(value))
+    return sorted((label for label in labels if isinstance(label, Name)), key=lambda name: name.dummy_index)
 
 
-def require_part(output: Definition, wrt: Any) -> None:
-    """Raise ValueError unless an array, given by its base, or a number occurs in what a definition is made of."""
+def require_parts(output: Definition, wanted: Iterable[Any]) -> None:
+    """Raise ValueError unless arrays, given by their bases, and numbers occur in what a definition is made of."""
     parts = parts_of(output)
-    if wrt in parts or wrt.is_integer:
-        return
     names = {part.name: part for part in parts}
-    if (other := names.get(wrt.name)) is not None:
-        its, given = (f"of shape {part.shape}" if isinstance(part, Array) else "a number" for part in (other, wrt))
-        raise ValueError(
-            f"{output.name} is made of another {wrt.name}, {its}, than the one given, {given}: give that one"
-        )
-    made = ", ".join(sorted(names)) or "numbers alone"
-    raise ValueError(f"{wrt.name} does not occur in {output.name}, which is made of {made}")
+    for wrt in wanted:
+        if wrt in parts or wrt.is_integer:
+            continue
+        if (other := names.get(wrt.name)) is not None:
+            its, given = (f"of shape {part.shape}" if isinstance(part, Array) else "a number" for part in (other, wrt))
+            raise ValueError(
+                f"{output.name} is made of another {wrt.name}, {its}, than the one given, {given}: give that one"
+            )
+        made = ", ".join(sorted(names)) or "numbers alone"
+        raise ValueError(f"{wrt.name} does not occur in {output.name}, which is made of {made}")
 
 
 def parts_of(output: Definition) -> set[Any]:
     """Return the arrays and numbers that a definition is made of, and that those are made of which are defined."""
     values = [step.value for step in in_order(output)]
-    entries = set().union(*(value.atoms(Indexed) for value in values))
-    labels = {entry.base.label for entry in entries}.union(
-        *(index.atoms(Symbol) for value in values for index in value.atoms(Idx))
-    )
-    return {entry.base for entry in entries} | set().union(*(value.atoms(Symbol) for value in values)) - labels
+    letters = set[Idx]().union(*map(letters_in, values))
+    ranges = {index.label for index in letters}.union(*map(named_in, letters))
+    return set().union(*map(named_in, values)) - ranges
 
 
 def given_in(steps: Sequence[Definition]) -> tuple[list[Any], list[Symbol]]:

@@ -19,12 +19,12 @@ from handgrad.symbolic.definitions import (
     label_of,
     made_of,
     parts_of,
-    require_part,
+    require_parts,
 )
 from handgrad.symbolic.formulas import Iverson, Sum, require_formula, sympified
 from handgrad.symbolic.indexed import array, require_fitting
 from handgrad.symbolic.kinks import exceptions
-from handgrad.symbolic.letters import rename, size
+from handgrad.symbolic.letters import names_of, rename, size
 from handgrad.symbolic.notation import Markdown, derivative, display, latex
 from handgrad.symbolic.steps import DerivationStep, Derived, matrix_step
 from handgrad.symbolic.terms import contract
@@ -97,7 +97,7 @@ def vjp(output: Definition, wrt: Any, grad_output: Any = None) -> Derivation:
     """
     entry = _entry(output, wrt)
     if grad_output is None and output.indices:
-        if "G" in {symbol.name for part in (output.value, expand(output.value)) for symbol in part.atoms(Symbol)}:
+        if "G" in names_of(output.value) | names_of(expand(output.value)):
             raise ValueError(f"{output.name} is made of a G already: pass the grad_output, under another name")
         grad_output = array("G", *output.indices)
     upstream = None if grad_output is None else _upstream(output, grad_output)
@@ -150,7 +150,7 @@ def _entry(output: Definition, wrt: Any) -> Expr:
             f"{wrt} is no array, no entry of one, such as X[m, s], and no real number: "
             "it cannot be differentiated with respect to"
         )
-    require_part(output, wrt.base if isinstance(wrt, Indexed) else wrt)
+    require_parts(output, [wrt.base if isinstance(wrt, Indexed) else wrt])
     if isinstance(wrt, Indexed):
         _require_letters(output, wrt)
         return wrt
@@ -159,7 +159,7 @@ def _entry(output: Definition, wrt: Any) -> Expr:
 
 def entry_of(base: Any, beside: Sequence[Definition]) -> Expr:
     """Return the entry of an array at letters that definitions do not use; a number itself."""
-    used = {symbol.name for step in beside for part in (step.entry, step.value) for symbol in part.atoms(Symbol)}
+    used = set[str]().union(*(names_of(part) for step in beside for part in (step.entry, step.value)))
     letters = (letter for letter in "rstuvwxyzabcdefghijklmnopq" if letter not in used)
     return base[tuple(Idx(next(letters), extent) for extent in base.shape)] if isinstance(base, IndexedBase) else base
 
@@ -186,7 +186,7 @@ def _derive(
     if value != differentiated:
         steps.append(DerivationStep("contract the deltas", f"{name} = {latex(value)}"))
     values = [value, *(part.value for part in in_order(output))]
-    taken = {symbol.name for part in values for symbol in part.atoms(Symbol)}
+    taken = set[str]().union(*map(names_of, values))
     names = (f"d{label_of(entry).name}{'_' * times}" for times in count())
     result = define(next(name for name in names if name not in taken), value, *indices)
     where = exceptions(in_order(output), {label_of(entry)}, value)

@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from functools import cache
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -257,7 +258,8 @@ def _is_not_real(value: Any) -> bool:
     if isinstance(value, Pow) and value.base.is_negative and not value.exp.is_integer:
         return True
     if not _is_constant(value):
-        return isinstance(value, (Add, Mul, Pow, sympy.Function)) and value.is_extended_real is False
+        kinds = (Add, Mul, Pow, sympy.Function)
+        return isinstance(value, kinds) and not _is_made_of_real(value) and value.is_extended_real is False
     number = value if value.is_Atom else value.evalf()
     return not (number.is_real and number.is_finite and abs(number) < sys.float_info.max)
 
@@ -265,6 +267,20 @@ def _is_not_real(value: Any) -> bool:
 def is_users_own(value: Expr) -> bool:
     """Say whether a function is of a class that is not sympy's, with a derivative of its own."""
     return not isinstance(value, AppliedUndef) and type(value).__module__.partition(".")[0] != "sympy"
+
+
+@cache
+def _is_made_of_real(value: Any) -> bool:
+    """Say whether sums, products and whole powers of what is real are all that there is: sympy finds it out slowly."""
+    if isinstance(value, (Add, Mul)):
+        return all(map(_is_made_of_real, value.args))
+    if isinstance(value, Pow):
+        return bool(value.exp.is_Integer) and _is_made_of_real(value.base)
+    if isinstance(value, Sum):
+        return _is_made_of_real(value.function)
+    if isinstance(value, (sympy.exp, sympy.tanh)):
+        return _is_made_of_real(value.args[0])
+    return isinstance(value, (Indexed, Symbol, Iverson, sympy.Rational)) and bool(value.is_real)
 
 
 def _name(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Indices as letters: which are free, renaming them, and what stands in a formula."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -14,13 +14,12 @@ def size(index: Idx) -> Expr:
     return index.upper - index.lower + 1
 
 
-def free_indices(value: Expr) -> set[Idx]:
+@cache
+def free_indices(value: Any) -> frozenset[Idx]:
     """Return the indices in `value` that no sum binds."""
     if isinstance(value, Sum):
         return free_indices(value.function) - {index for index, *_ in value.limits}
-    if isinstance(value, Idx):
-        return {value}
-    return set().union(*map(free_indices, value.args))
+    return frozenset({value} if isinstance(value, Idx) else ()).union(*map(free_indices, value.args))
 
 
 def freshened(value: Expr) -> Expr:
@@ -31,6 +30,11 @@ def freshened(value: Expr) -> Expr:
     if isinstance(value, Indexed) or not value.has(Sum):
         return value
     return value.func(*map(freshened, value.args))
+
+
+def ordered(letters: Iterable[Idx]) -> list[Idx]:
+    """Return indices in the same order in every run: by name, and those that the machine named by age."""
+    return sorted(letters, key=lambda index: (str(index.label), getattr(index.label, "dummy_index", 0)))
 
 
 def fresh_copy(index: Idx) -> Idx:
@@ -75,7 +79,11 @@ def named_in(value: Any) -> frozenset[Any]:
 
 
 @cache
-def letters_in(value: Expr) -> set[Idx]:
+def letters_in(value: Any) -> frozenset[Idx]:
     """Return all indices in a formula, those that are summed over too."""
-    indices: set[Idx] = value.atoms(Idx)
-    return indices
+    return frozenset({value} if isinstance(value, Idx) else ()).union(*map(letters_in, value.args))
+
+
+def names_of(value: Any) -> set[str]:
+    """Return the names of all that has one in a formula: of arrays, numbers, sizes, definitions and letters."""
+    return {thing.name for thing in named_in(value)} | {index.label.name for index in letters_in(value)}

@@ -8,7 +8,7 @@ from sympy.logic.boolalg import Boolean
 
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson, Sum
-from handgrad.symbolic.letters import free_indices, rename, size
+from handgrad.symbolic.letters import free_indices, ordered, rename, size
 from handgrad.symbolic.notation import apart, entrywise, joined, latex, scaled
 from handgrad.symbolic.terms import Term, canonical, terms
 from handgrad.symbolic.whole import InverseOf
@@ -157,7 +157,7 @@ def _grouped_by_place(factors: list[Expr]) -> list[_Block]:
         places.setdefault(frozenset(free_indices(factor)), []).append(factor)
     blocks = []
     for place, group in places.items():
-        value, indices = Mul(*group), tuple(sorted(place, key=str))
+        value, indices = Mul(*group), tuple(ordered(place))
         if len(group) == 1 and isinstance(value, Indexed):
             blocks += _each_factor(group)
         elif _is_entrywise(value, indices):

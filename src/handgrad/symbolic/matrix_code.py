@@ -12,12 +12,13 @@ from typing import Any
 from sympy import Expr, Idx, Indexed
 
 from handgrad.symbolic.code_text import without_repetition
-from handgrad.symbolic.coder import Coder, Operand, letters_for
+from handgrad.symbolic.coder import Operand, letters_for
 from handgrad.symbolic.compiled import TorchGradients
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.formulas import Iverson
 from handgrad.symbolic.joined import Joined, joined
 from handgrad.symbolic.letters import size
+from handgrad.symbolic.places_code import PlaceCoder
 from handgrad.symbolic.saved import count, subtracted
 from handgrad.symbolic.stable import stabilized
 from handgrad.symbolic.torch_code import code_of
@@ -26,7 +27,7 @@ from handgrad.symbolic.torch_code import code_of
 _MANY = 5
 
 
-class MatrixCoder(Coder):
+class MatrixCoder(PlaceCoder):
     """Writes products of arrays as matrix products or entry by entry where they are such."""
 
     def __init__(self, *arguments: Any, star: Expr | None = None) -> None:
@@ -96,6 +97,7 @@ class MatrixCoder(Coder):
 
     def in_letters(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str:
         """Return an einsum; ValueError if what stands for any number of axes is no first one."""
+        operands, axes, back = self.arranged(operands, axes)
         letters: dict[Idx, str] = {}
         plain = letters_for(index for _, own in operands for index in own if not self.is_star(index))
         for _, own in operands:
@@ -105,7 +107,7 @@ class MatrixCoder(Coder):
                 letters[index] = "..." if self.is_star(index) else plain[index]
         terms = ",".join("".join(letters[index] for index in own) for _, own in operands)
         output = "".join(letters[index] for index in axes)
-        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)})'
+        return f'torch.einsum("{terms}->{output}", {", ".join(text for text, _ in operands)}){back}'
 
     def plain_form(self, operands: Sequence[Operand], axes: tuple[Idx, ...]) -> str | None:
         """Return a matrix product, or a product entry by entry, that is so summed."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul, Pow, Rational, Symbol, sqrt
 from sympy.core.alphabets import greeks
@@ -10,6 +11,7 @@ from sympy.printing.latex import LatexPrinter, translate
 from sympy.printing.precedence import PRECEDENCE
 
 from handgrad.symbolic.formulas import Iverson, Sum
+from handgrad.symbolic.letters import letters_in, names_of
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,11 @@ class Markdown:
         return self.text
 
 
+@cache
 def latex(value: Expr) -> str:
     """Return `value` in LaTeX."""
     printer = _Printer()
-    printer.has_e = any(symbol.name == "e" for symbol in value.atoms(Symbol))
+    printer.has_e = "e" in names_of(value)
     return apart(str(printer.doprint(with_letters(value))))
 
 
@@ -101,7 +104,7 @@ def entrywise(value: Expr, indices: tuple[Idx, ...]) -> str:
 
 def with_letters(value: Expr) -> Expr:
     """Give indices that only the machine has named letters of their own: k', if there is a k."""
-    indices = value.atoms(Idx)
+    indices = letters_in(value)
     taken = {index.label.name for index in indices if not isinstance(index.label, Dummy)}
     letters = {}
     for index in sorted((i for i in indices if isinstance(i.label, Dummy)), key=lambda i: i.label.dummy_index):
@@ -115,7 +118,7 @@ def with_letters(value: Expr) -> Expr:
 
 def subscript(indices: tuple[Expr, ...]) -> str:
     """Return `ij`, or `i,10` where juxtaposing would be ambiguous."""
-    names = [latex(index) for index in indices]
+    names = [named(index.label.name) if isinstance(index, Idx) else latex(index) for index in indices]
     return ("" if all(len(name.rstrip("'")) == 1 for name in names) else ", ").join(names)
 
 

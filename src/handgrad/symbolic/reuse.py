@@ -4,6 +4,7 @@ Every rewriting is proved by putting the definition back in the name's place: on
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from sympy import Add, Dummy, Expr, Idx, Indexed, Mul, Symbol, exp
 
 from handgrad.symbolic.definitions import indices_of
 from handgrad.symbolic.formulas import Sum
-from handgrad.symbolic.letters import free_indices, outermost, rename, size
+from handgrad.symbolic.letters import free_indices, letters_in, ordered, outermost, rename, size
 from handgrad.symbolic.terms import Term, canonical, contract, rebuilt, terms
 
 # More ways to put a formula's letters for those of a definition are not tried, nor are longer formulas rewritten.
@@ -46,7 +47,7 @@ def in_names(value: Expr, known: Known) -> Expr:
 
 def _by_parts(value: Expr, known: Known) -> Expr:
     """Put the name wherever its whole value stands."""
-    return value.xreplace({place.value: place.entry for place in _places(value.atoms(Idx), known)})
+    return value.xreplace({place.value: place.entry for place in _places(letters_in(value), known)})
 
 
 def _by_factors(value: Expr, known: Known) -> Expr:
@@ -70,7 +71,7 @@ def _divided(term: Expr, known: Known) -> tuple[Expr, ...]:
 
 def _by_solving(value: Expr, known: Known) -> Expr:
     """Put for an exponential what it is by the name, if the name is a fraction linear in it, as 1 / (1 + exp(−z))."""
-    for place in _places(value.atoms(Idx), known):
+    for place in _places(letters_in(value), known) if known.value.has(exp) else ():
         scalars = _scalars(place.value)
         written = place.value.xreplace(scalars)
         if len(found := [*written.atoms(exp)]) != 1 or place.value.has(Sum):
@@ -91,10 +92,10 @@ def _as_power(power: Expr, argument: Expr, base: Expr) -> Expr:
     return base**times if times.is_Integer else exp(power)
 
 
-def _places(letters: set[Idx], known: Known) -> Iterable[Known]:
+def _places(letters: frozenset[Idx], known: Known) -> Iterable[Known]:
     """Return the known with all of these letters that could stand for its own."""
-    own, ordered = indices_of(known.entry), sorted(letters, key=sympy.default_sort_key)
-    choices = [[index for index in ordered if size(index) == size(mine)] for mine in own]
+    own = indices_of(known.entry)
+    choices = [[index for index in ordered(letters) if size(index) == size(mine)] for mine in own]
     if prod(map(len, choices)) > _MANY:
         return []
     return [known.at(dict(zip(own, chosen, strict=True))) for chosen in product(*choices)]
@@ -102,7 +103,9 @@ def _places(letters: set[Idx], known: Known) -> Iterable[Known]:
 
 def _with_own_letters(value: Expr) -> Expr:
     """Write inner sums that are equal with equal letters."""
-    found = {part: canonical(part) for part in value.atoms(Sum)}
+    if len(sums := value.atoms(Sum)) < 2:
+        return value
+    found = {part: canonical(part) for part in sums}
     first: dict[Expr, Expr] = {}
     return value.xreplace({part: first.setdefault(form, part) for part, form in found.items()})
 
@@ -111,12 +114,14 @@ def _scalars(value: Expr) -> dict[Expr, Dummy]:
     return {part: Dummy(real=True) for part in outermost(value, (Indexed, Sum))}
 
 
+@cache
 def _factored(value: Expr) -> Expr:
     scalars = _scalars(value)
     back = {scalar: part for part, scalar in scalars.items()}
     return sympy.factor_terms(sympy.cancel(value.xreplace(scalars))).xreplace(back)
 
 
+@cache
 def length(value: Expr) -> int:
     """Return how many parts a formula has, an entry being one."""
     if isinstance(value, sympy.Number):

@@ -12,7 +12,7 @@ from sympy import Add, Expr, IndexedBase, Symbol
 
 from handgrad.symbolic.array_source import JAX, NUMPY, array_source
 from handgrad.symbolic.compiled import TorchFunction, TorchGradients
-from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_part
+from handgrad.symbolic.definitions import Definition, define, in_order, label_of, made_of, parts_of, require_parts
 from handgrad.symbolic.derivation import Derivation, vjp
 from handgrad.symbolic.formulas import Sum
 from handgrad.symbolic.function_source import function_source
@@ -188,8 +188,8 @@ def sources_of(output: Definition, wrt: Sequence[Any]) -> list[Any]:
     named = {part.name: part for part in parts_of(output)}
     given = [named.get(part, Symbol(part)) if isinstance(part, str) else part for part in wrt]
     bases = [*dict.fromkeys(part.base if isinstance(part, Definition) else part for part in given)]
+    require_parts(output, bases)
     for base in bases:
-        require_part(output, base)
         if base.is_integer:
             raise ValueError(f"{base.name} holds whole numbers: there is no derivative with respect to it")
     return bases or [part for part in made_of(output).values() if not part.is_integer]
@@ -198,9 +198,10 @@ def sources_of(output: Definition, wrt: Sequence[Any]) -> list[Any]:
 def _between(steps: Sequence[Definition], sources: Sequence[Any]) -> list[Any]:
     """Return the sources, and the steps but the last that depend on one of them, each after those it uses."""
     defined = {step.base for step in steps}
+    wanted = {*sources}
     found = dict.fromkeys(source for source in sources if source not in defined)
     for step in steps[:-1]:
-        if step.base in sources or not named_in(step.value).isdisjoint(found):
+        if step.base in wanted or not found.keys().isdisjoint(named_in(step.value)):
             found[step.base] = None
     return [*found]
 
@@ -258,10 +259,16 @@ class _Reverse:
     """An array to stand for each step."""
     defined: dict[Any, Any] = field(init=False)
     """What those arrays stand for, and those of `upstream`."""
+    users: dict[Any, list[Definition]] = field(init=False)
+    """The steps that use each part."""
 
     def __post_init__(self) -> None:
         self.given = {step.base: array(step.name, *map(size, step.indices)) for step in self.steps}
         self.defined = {plain: base for base, plain in self.given.items()}
+        self.users = {}
+        for step in self.steps:
+            for part in named_in(step.value):
+                self.users.setdefault(part, []).append(step)
 
     def gradient(self, part: Any, name: str) -> Gradient:
         """Derive the gradient with respect to a part from the steps that use it, whose gradients are known.
@@ -269,7 +276,7 @@ class _Reverse:
         As far as the part is concerned, the loss is the sum of ⟨dL/dU, U⟩ over these steps U: both ends of each product
         but what is made of the part itself stay as they are.
         """
-        uses = [self.use(step) for step in self.steps if step.base in self.upstream and part in named_in(step.value)]
+        uses = [self.use(step) for step in self.users[part] if step.base in self.upstream]
         loss = define(self.of, _total(uses))
         derivation = vjp(loss, self.given.get(part, part))
         derivation = replace(derivation, steps=(*_rules(uses, derivation), *derivation.steps[1:]))

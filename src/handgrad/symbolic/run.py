@@ -27,8 +27,10 @@ class Run:
         """Return a new index over a size; none over 1."""
         if extent == 1:
             return None
-        free = (letter for letter in _LETTERS if letter not in {*self.taken, *self.letters.values()})
-        letter = self.letters.setdefault(extent, next(free, "i"))
+        if extent not in self.letters:
+            free = (letter for letter in _LETTERS if letter not in self.taken | {*self.letters.values()})
+            self.letters[extent] = next(free, "i")
+        letter = self.letters[extent]
         return Idx(Dummy(letter, integer=True), extent)
 
     def axis(self, extent: Expr) -> tuple[Idx, ...]:

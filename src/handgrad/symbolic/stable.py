@@ -30,7 +30,7 @@ from handgrad.symbolic.exponentials import (
     sum_of,
 )
 from handgrad.symbolic.formulas import Array, Name, Sum
-from handgrad.symbolic.letters import free_indices, rename, size
+from handgrad.symbolic.letters import free_indices, ordered, rename, size
 from handgrad.symbolic.powers import where_defined, with_joined_powers
 from handgrad.symbolic.terms import canonical
 
@@ -181,7 +181,7 @@ class _Rewriter:
         """Return the largest exponent in a sum of exponentials, as an entry of an array of its own."""
         longest = sorted(base.atoms(Indexed), key=lambda entry: (-len(entry.indices), str(entry)))
         order = [index for entry in longest for index in entry.indices]
-        rest = sorted(free_indices(base) - {*order}, key=str)
+        rest = ordered(free_indices(base) - {*order})
         places = tuple(index for index in dict.fromkeys([*order, *rest]) if index in free_indices(base))
         letters = {index: Idx(f"_{place}", size(index)) for place, index in enumerate(places)}
         plain = [term._replace(coefficient=Mul(*brackets_of(term))) for term in terms]

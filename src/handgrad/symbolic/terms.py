@@ -9,7 +9,7 @@ import sympy
 from sympy import Add, Dummy, Expr, Idx, Indexed, KroneckerDelta, Mul
 
 from handgrad.symbolic.formulas import Sum
-from handgrad.symbolic.letters import free_indices, fresh_copy, freshened, rename, size
+from handgrad.symbolic.letters import free_indices, fresh_copy, freshened, letters_in, rename, size
 
 
 class Term(NamedTuple):
@@ -54,7 +54,7 @@ def _times(left: Term, right: Term) -> Term:
 
 def _renamed(term: Term, other: Term) -> Term:
     """Rename the dummies of `term` that mean something else in `other`."""
-    taken = {*other.dummies}.union(*(factor.atoms(Idx) for factor in other.factors)) & {*term.dummies}
+    taken = {*other.dummies}.union(*map(letters_in, other.factors)) & {*term.dummies}
     renaming = {index: fresh_copy(index) for index in taken}
     return Term(
         tuple(rename(factor, renaming) for factor in term.factors),
