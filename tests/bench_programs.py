@@ -109,11 +109,11 @@ def main(*names: str) -> None:
         times, sizes = ([f"{of(way):.2f}" for way in ways] for of in (taken.seconds, taken.bytes))
         cells = [taken.name, duration(base.median), *times, memory(base.peak_memory), *sizes]
         print(f"| {' | '.join(cells)} |")
-    middle = [f"{median(of(taken)(way) for taken in found):.2f}" for of, way in _COLUMNS]
+    middle = [f"{median(of(taken, way) for taken in found):.2f}" for of, way in _COLUMNS]
     print(f"| median | | {' | '.join(middle[:2])} | | {' | '.join(middle[2:])} |")
 
 
-_COLUMNS = [(of, way) for of in (lambda t: t.seconds, lambda t: t.bytes) for way in ("compiled", "layer")]
+_COLUMNS = [(of, way) for of in (Taken.seconds, Taken.bytes) for way in ("compiled", "layer")]
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -65,6 +65,7 @@ class _ArrayCode(LayerCode):
     """The lines of two functions, of which the second is given what the first is, and computes it again."""
 
     reserved = frozenset({"math", *_MODULES})
+    by_products = True
 
     def __init__(self, program: Stacked, inputs: Mapping[str, Any], upstream: Any) -> None:
         self.incoming = upstream.name if upstream is not None else ""

@@ -1,6 +1,6 @@
 """Differentiation in index notation, by the chain rule over entries and sums."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -63,22 +63,25 @@ def _differentiated(
         return derivative_of(value)
     scalars = {part: Dummy(real=True) for part in parts}
     back = {scalar: part for part, scalar in scalars.items()}
-    # Of each term of a sum only the slopes by what is in it are computed: the others are 0.
-    terms: dict[Symbol, list[Expr]] = {scalar: [] for scalar in back}
-    for term in Add.make_args(value.xreplace(scalars)):
-        for scalar in term.free_symbols & terms.keys():
-            terms[scalar].append(term)
+    terms = _terms_with(back, value.xreplace(scalars))
     derivatives = []
-    for part in parts:
+    for part, scalar in scalars.items():
         inner = _differentiated(part, derivative_of, numbers, taken)
-        slope = (
-            _as_product(scalar_derivative(Add(*terms[scalars[part]]), scalars[part])) if inner != 0 else sympy.S.Zero
-        )
+        slope = _as_product(scalar_derivative(Add(*terms[scalar]), scalar)) if inner != 0 else sympy.S.Zero
         if slope.has(sympy.Derivative, sympy.Subs):
             raise ValueError(f"{value}: sympy cannot differentiate this with respect to {part}")
         # One product of all factors: sympy multiplies a lone number into a sum.
         derivatives.append(Mul(*(f.xreplace(back) for f in Mul.make_args(slope)), *Mul.make_args(inner)))
     return Add(*derivatives)
+
+
+def _terms_with(scalars: Iterable[Symbol], value: Expr) -> dict[Symbol, list[Expr]]:
+    """Return for each scalar the terms of a sum that it is in: the slopes of the others by it are 0."""
+    terms: dict[Symbol, list[Expr]] = {scalar: [] for scalar in scalars}
+    for term in Add.make_args(value):
+        for scalar in term.free_symbols & terms.keys():
+            terms[scalar].append(term)
+    return terms
 
 
 def _as_product(value: Expr) -> Expr:

@@ -39,12 +39,7 @@ class Compiled:
         numbers = {symbol: _whole(symbol, given[name]) for name, symbol in self.sizes.items()}
         _require_alike({name: tensor for name, tensor in tensors.items() if name not in self.whole})
         numbers |= self._extents(tensors, numbers)
-        for difference, words in self.required.items():
-            if (found := difference.subs(numbers)).is_negative:
-                raise ValueError(f"{words}: {difference} is {found}")
-        for name, axis in self.lookups.items():
-            # Sympy takes longer to put a number in a symbol's place than torch to compute small formulas.
-            _require_inside(name, tensors[name], numbers[axis] if axis in numbers else int(axis.subs(numbers)))
+        self._require_sizes(tensors, numbers)
         try:
             result = self.function(**{**given, **tensors})
         except (ArithmeticError, IndexError, ValueError) as error:
@@ -56,6 +51,15 @@ class Compiled:
         if any(tensor.is_complex() for tensor in (result.values() if isinstance(result, dict) else [result])):
             raise ValueError(_NOT_REAL)
         return result
+
+    def _require_sizes(self, tensors: dict[str, "Tensor"], numbers: Mapping[Expr, int]) -> None:
+        """Raise ValueError on sizes that do not go together, and on whole numbers outside of the axes they are of."""
+        for difference, words in self.required.items():
+            if (found := difference.subs(numbers)).is_negative:
+                raise ValueError(f"{words}: {difference} is {found}")
+        for name, axis in self.lookups.items():
+            # Sympy takes longer to put a number in a symbol's place than torch to compute small formulas.
+            _require_inside(name, tensors[name], numbers[axis] if axis in numbers else int(axis.subs(numbers)))
 
     def _extents(self, tensors: dict[str, "Tensor"], numbers: dict[Symbol, int]) -> dict[Expr, int]:
         """Return the sizes that shapes tell; ValueError if they do not fit each other, or the numbers given."""
@@ -120,9 +124,10 @@ class TorchGradients(Compiled):
 def _with_factors(numbers: dict[Any, int], extents: Mapping[Expr, int]) -> dict[Any, int]:
     """Return sizes with those that a product tells, as 2*d does d; ValueError if it is no multiple of the others."""
     numbers = {**numbers}
-    for extent, number in sorted(extents.items(), key=lambda item: len(item[0].free_symbols - {*numbers})):
+    products = {extent: number for extent, number in extents.items() if extent.is_Mul}
+    for extent, number in sorted(products.items(), key=lambda item: len(item[0].free_symbols - {*numbers})):
         rest = extent.subs(numbers)
-        if extent.is_Mul and len(rest.free_symbols) == 1:
+        if len(rest.free_symbols) == 1:
             (unknown,) = rest.free_symbols
             by = int(rest / unknown)
             if number % by:

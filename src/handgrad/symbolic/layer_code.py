@@ -40,6 +40,8 @@ class LayerCode:
     """Whether the shape of the gradient that comes in is."""
     reserved: AbstractSet[str] = frozenset(RESERVED)
     """What the code around the lines calls something else so."""
+    by_products = False
+    """Whether what stands at computed places is written as products with deltas."""
     room = ROOM
     """How long the name and the value of a line may be."""
 
@@ -105,6 +107,7 @@ class LayerCode:
         """Return a coder that knows some arrays by their code."""
         whole = frozenset(code for base, code in names.items() if isinstance(base, Array) and base.label.is_integer)
         coder = MatrixCoder([*names.values()], whole, taken, known_functions(), star=self.star)
+        coder.by_products = self.by_products
         coder.names.update({base: self.split(code, base) for base, code in names.items()})
         for base in names:
             coder.sizes |= sizes_joined(shape_of(base), self.counts.get(base.name))

@@ -64,6 +64,8 @@ class PlaceCoder(Coder):
     def __init__(self, *arguments: Any) -> None:
         """Take what a `Coder` takes."""
         super().__init__(*arguments)
+        self.by_products = False
+        """Whether these stay products with deltas: not all libraries have words for them."""
         self.turned: frozenset[Idx] = frozenset()
         """The letters of windows that are summed over from the last to the first."""
         self.within: set[Idx] = set()
@@ -71,10 +73,13 @@ class PlaceCoder(Coder):
 
     def plain(self, factor: Expr) -> list[Expr]:
         """Return factors of the same product; what stands under a window is one, and what is looked up in a stack."""
-        return [factor] if _windows(factor) or _is_taken(factor) else super().plain(factor)
+        is_place = not self.by_products and (_windows(factor) or _is_taken(factor))
+        return [factor] if is_place else super().plain(factor)
 
     def operand(self, factor: Expr, order: tuple[Idx, ...]) -> Operand:
         """Return a factor and its axes."""
+        if self.by_products:
+            return super().operand(factor, order)
         if _is_taken(factor):
             place = next(place for place, index in enumerate(factor.indices) if isinstance(index, Indexed))
             which, after = factor.indices[place], factor.indices[place + 1 :]
@@ -126,6 +131,8 @@ class PlaceCoder(Coder):
 
     def contraction(self, factors: Sequence[Expr], order: tuple[Idx, ...], ready: Sequence[Operand] = ()) -> Operand:
         """Return code of a product, summed over all indices that are not in `order`, and its axes."""
+        if self.by_products:
+            return super().contraction(factors, order, ready)
         factors = _selected(factors, order) if not ready else factors
         for factor in factors:
             rest = [other for other in factors if other is not factor]
