@@ -104,16 +104,18 @@ def main(*names: str) -> None:
     found = [Taken(name, compare(passes(name), REPEATS, time.process_time)) for name in names or FUNCTIONS]
     print("| Function | autograd | × compiled | × layer | memory | × compiled | × layer |")
     print("|:--|--:|--:|--:|--:|--:|--:|")
-    for taken in sorted(found, key=lambda taken: -min(map(taken.seconds, ("compiled", "layer")))):
+    for taken in sorted(found, key=lambda taken: -max(map(taken.seconds, ("compiled", "layer")))):
         base, ways = taken.costs["autograd"], ("compiled", "layer")
         times, sizes = ([f"{of(way):.2f}" for way in ways] for of in (taken.seconds, taken.bytes))
         cells = [taken.name, duration(base.median), *times, memory(base.peak_memory), *sizes]
         print(f"| {' | '.join(cells)} |")
-    middle = [f"{median(of(taken, way) for taken in found):.2f}" for of, way in _COLUMNS]
+    middle = [
+        f"{median(getattr(taken, what)(way) for taken in found):.2f}"
+        for what in ("seconds", "bytes")
+        for way in ("compiled", "layer")
+    ]
     print(f"| median | | {' | '.join(middle[:2])} | | {' | '.join(middle[2:])} |")
 
-
-_COLUMNS = [(of, way) for of in (Taken.seconds, Taken.bytes) for way in ("compiled", "layer")]
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

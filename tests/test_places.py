@@ -12,7 +12,8 @@ from test_trace import arguments
 from torch import Tensor
 from torch.nn import functional as F
 
-from handgrad.symbolic import Program, Sum, array, backward, cumsum, define, derive, gather, indices
+import handgrad.symbolic
+from handgrad.symbolic import Program, Sum, array, backward, cumsum, define, derive, gather, indices, maximum, minimum
 from handgrad.symbolic.indexed import sizes
 from handgrad.symbolic.places_code import window
 
@@ -131,6 +132,21 @@ def test_what_is_looked_up_by_row_stays_right() -> None:
         return X.gather(-1, t[:, None])[:, 0] ** 2 if isinstance(X, Tensor) else gather(X, -1, t) ** 2
 
     same_as_autograd(derive(chosen, X="n d", t="n -> d"), chosen, X=N.view(6, 4), t=torch.tensor([0, 3, 3, 1, 2, 0]))
+
+
+def test_the_larger_and_the_smaller_of_two_are_no_choices() -> None:
+    assert "H = Z.clamp(min=0)" in program("mlp").compile().source
+    assert "torch.maximum(x, y)" in program("larger").layer("Larger")
+    below = derive(lambda x: handgrad.symbolic.clamp(x, -1, 2), x="n").layer("Clamped")
+    assert "clamp(min=-1)" in below
+    assert "clamp(max=2)" in below
+
+    def both(x: Any, y: Any) -> Any:
+        larger: Any = torch.maximum if isinstance(x, Tensor) else maximum
+        smaller: Any = torch.minimum if isinstance(x, Tensor) else minimum
+        return larger(x, 3 * y) * smaller(larger(x, y), 2 * y)
+
+    same_as_autograd(derive(both, x="n", y="n"), both, x=N.sin(), y=N.cos())
 
 
 def test_shapes_are_compared_without_sympy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ class MatrixCoder(PlaceCoder):
         """Take the size that stands for any number of axes, the first of each array that has it."""
         super().__init__(*arguments)
         self.star = star
+        self.printer.has_extremes = True
 
     def is_star(self, index: Idx) -> bool:
         """Say whether an index stands for any number of axes."""

@@ -4,7 +4,7 @@ from functools import reduce
 from typing import Any
 
 import sympy
-from sympy import Add, Expr, Mul, Piecewise, Rational
+from sympy import Add, Expr, Ge, Gt, Le, Lt, Mul, Piecewise, Rational
 from sympy.core.relational import Relational
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import PythonCodePrinter
@@ -25,6 +25,8 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
         """Take what a tensor is made with, and the code of functions."""
         super().__init__({"user_functions": functions})
         self.options, self.device = options, device
+        self.has_extremes = False
+        """Whether the larger or smaller of two is written as such: a choice takes torch ten times as long."""
 
     def doprint(self, value: Expr) -> str:
         """Return the code."""
@@ -53,7 +55,20 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
             if is_number(value) and is_number(other):
                 return f"({self._print(value)} if {code} else {self._print(other)})"
             code = f"torch.tensor({code}{self.device})"
+        elif self.has_extremes and (extreme := self.extreme(condition, value, other)):
+            return extreme
         return f"torch.where({code}, {self.tensor(value)}, {self._print(other)})"
+
+    def extreme(self, condition: Any, value: Expr, other: Expr) -> str | None:
+        """Print the larger or the smaller of two values, if that is what is chosen."""
+        if not isinstance(condition, (Gt, Ge, Lt, Le)) or {value, other} != {condition.lhs, condition.rhs}:
+            return None
+        is_larger = isinstance(condition, (Gt, Ge)) == (value == condition.lhs)
+        tensor, bound = (value, other) if is_number(other) else (other, value)
+        if not is_number(bound):
+            return f"torch.{'maximum' if is_larger else 'minimum'}({self._print(value)}, {self._print(other)})"
+        code = self.parenthesize(tensor, PRECEDENCE["Func"])
+        return f"{code}.clamp({'min' if is_larger else 'max'}={self._print(bound)})"
 
     def tensor(self, value: Expr) -> str:
         """Print a number as a tensor: one of torch's own choice would have torch's default dtype."""
