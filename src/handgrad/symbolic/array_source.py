@@ -50,7 +50,7 @@ _SAME = {code.torch for code in FUNCTIONS.values()} | {
 _FUNCTIONS = {"torch.tensor": "xp.asarray(_0, dtype=dtype)"}
 _METHODS = {
     "amax": "_.max(__, keepdims=keepdim)",
-    "clamp": "xp.maximum(_, min)",
+    "clamp": "xp.clip(_, min=min, max=max)",
     "expand": "xp.broadcast_to(_, (__,))",
     "gather": "xp.take_along_axis(_, _1, _0)",
     "movedim": "xp.moveaxis(_, _0, _1)",

@@ -119,7 +119,7 @@ class Program:
         `attention(Q, K, V)` and `attention_backward(Q, K, V, G)`, if that is their name, else `forward` and `backward`,
         are given what the program starts from, in the shapes that it has, and the gradient that comes in. The second
         returns the gradients in the order of the arguments, one alone by itself, and computes again what it needs. They
-        need numpy 2, and scipy for erf. ValueError on names that the code has already.
+        need numpy 2.1, and scipy for erf. ValueError on names that the code has already.
         """
         return array_source(self._computed, name, NUMPY)
 
