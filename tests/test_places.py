@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import handgrad.symbolic
 from handgrad.symbolic import Program, Sum, array, backward, cumsum, define, derive, gather, indices, maximum, minimum
+from handgrad.symbolic.code_text import without_repetition
 from handgrad.symbolic.indexed import sizes
 from handgrad.symbolic.places_code import window
 
@@ -65,6 +66,13 @@ def test_two_tables_of_one_shape_are_two() -> None:
     assert len(re.findall(r"torch\.zeros\([^)]*\)\.index_add_\(", code)) == code.count("torch.zeros(") == 2
 
 
+def test_what_is_filled_is_never_named_before_in_lines_that_are_too_long() -> None:
+    term = "torch.zeros(v, d, dtype=given.dtype, device=given.device).index_add_(-2, {}, {} * torch.exp({}))"
+    code = " + ".join(term.format(name, name, name * 9) for name in "abc")
+    for name, value in without_repetition([("total", code)], []):
+        assert "zeros" not in value or "index_add_" in value, name
+
+
 def test_places_may_have_any_axes_and_stand_on_any() -> None:
     v, d = sizes("v d")
     i, j, k = indices("i:n j:m k:d")
@@ -88,6 +96,9 @@ def test_a_convolution_and_its_gradients_are_products_with_what_stands_under_win
         # The kernel is turned around, not all that stands under it.
         assert not re.search(r"unfold\([^)]*\)(\[.*?\])?\.flip", code)
         assert re.search(r"\bW\.flip\(", code)
+        # What an einsum copies is fast to copy: windows come last, and what they leave is moved to its place.
+        assert "movedim(-1" in code
+        assert not re.search(r"einsum\([^,]*,[^,]*\", [^W]*, W", code)
 
 
 @pytest.mark.parametrize(("stride", "dilation", "pad"), [(1, 1, 0), (1, 3, 2), (2, 1, 1), (3, 2, 4), (1, 1, -2)])

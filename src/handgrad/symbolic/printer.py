@@ -26,7 +26,7 @@ class Printer(PythonCodePrinter):  # type: ignore[misc]
         super().__init__({"user_functions": functions})
         self.options, self.device = options, device
         self.has_extremes = False
-        """Whether the larger or smaller of two is written as such: a choice takes torch ten times as long."""
+        """Whether the larger or smaller of two is written as such: a choice takes torch several times as long."""
 
     def doprint(self, value: Expr) -> str:
         """Return the code."""
