@@ -93,7 +93,7 @@ class SymbolicArray:
 
     def __bool__(self) -> bool:
         raise ValueError(
-            f"{self!r} is neither true nor false before it has numbers: choose with where(condition, a, b)"
+            "an array is neither true nor false before it has numbers: choose entry by entry, where(condition, a, b)"
         )
 
     # Naming
