@@ -53,8 +53,10 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
-def violations(page: Page, name: str, views: Sequence[View], *without: str) -> dict[View, list[Any]]:
-    """Return what is wrong with a page by the rules of axe, and which texts are pale, in each width by day or night."""
+def violations(
+    page: Page, name: str, views: Sequence[View], by_axe: Sequence[View], *without: str
+) -> dict[View, list[Any]]:
+    """Return which texts of a page are pale, and what is wrong by the rules of axe, in some widths by day or night."""
     found: dict[View, list[Any]] = {}
     rules = {rule: {"enabled": False} for rule in without}
     for width, scheme in views:
@@ -64,29 +66,32 @@ def violations(page: Page, name: str, views: Sequence[View], *without: str) -> d
             page.goto(name)
             page.evaluate(AXE)
         settle(page)
-        result = page.evaluate("rules => axe.run({ resultTypes: ['violations'], rules })", rules)
-        assert result["passes"]
-        wrong = {
-            (violation["id"], str(node["target"]), node["failureSummary"])
-            for violation in result["violations"]
-            for node in violation["nodes"]
-        }
-        found[width, scheme] = sorted(wrong) or page.evaluate(PALE)
+        found[width, scheme] = page.evaluate(PALE)
+        if (width, scheme) in by_axe:
+            result = page.evaluate("rules => axe.run({ resultTypes: ['violations'], rules })", rules)
+            assert result["passes"]
+            found[width, scheme] += [
+                (violation["id"], str(node["target"]), node["failureSummary"])
+                for violation in result["violations"]
+                for node in violation["nodes"]
+            ]
     page.emulate_media(color_scheme="light")
     return {view: wrong for view, wrong in found.items() if wrong}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation_on_a_telephone_by_day_and_on_a_desk_by_night_and_no_text_is_pale(
+def test_on_a_telephone_by_day_and_on_a_desk_by_night_no_text_is_pale_and_in_turns_axe_finds_nothing(
     page: Page, name: str
 ) -> None:
-    assert violations(page, name, VIEWS, "color-contrast") == {}
+    in_turn = VIEWS[PAGES.index(name) % len(VIEWS)]
+    assert violations(page, name, VIEWS, [in_turn], "color-contrast") == {}
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_violation_nor_low_contrast_on_any_screen_by_day_or_by_night(page: Page, name: str) -> None:
-    assert violations(page, name, [*VIEWS, (390, "dark"), (1280, "light")]) == {}
+    views: list[View] = [*VIEWS, (390, "dark"), (1280, "light")]
+    assert violations(page, name, views, views) == {}
 
 
 def test_a_text_is_pale_where_its_colour_or_its_ground_or_its_opacity_makes_it_so(desk: Page) -> None:

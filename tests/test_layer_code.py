@@ -158,8 +158,12 @@ def layer_of(name: str, **options: Any) -> Layer:
     return layer
 
 
+# These stand for all but once a week: together the others take long.
+QUICK = {"linear", "mlp", "layer_norm", "attention", "mse", "scaled", "unit_rows"}
+
+
 @pytest.mark.filterwarnings("ignore:var.*degrees of freedom")
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.deep] * (n not in QUICK)) for n in LAYERS])
 def test_layers_pass_the_check_against_the_function_that_they_are_made_of(name: str) -> None:
     function, axes = FUNCTIONS[name][0], arguments(*FUNCTIONS[name])
     parameters, more = LAYERS[name][0].split(), LAYERS[name][1]
@@ -209,14 +213,24 @@ def test_the_layer_of_a_linear_map_is_what_one_would_have_written() -> None:
         assert line in source.splitlines(), source
 
 
-def test_no_layer_calls_autograd_or_backward_functions_of_torchs() -> None:
-    for name in LAYERS:
+some_and_weekly_all = pytest.mark.parametrize(
+    "names", [QUICK, pytest.param({*LAYERS}, marks=pytest.mark.deep)], ids=["some", "all"]
+)
+
+
+@some_and_weekly_all
+def test_no_layer_calls_autograd_or_backward_functions_of_torchs(names: set[str]) -> None:
+    for name in names:
         called = {called for called in attributes(layer_source(name)) if "grad" in called or "backward" in called}
         assert called == {"save_for_backward"}, name
 
 
-def test_sums_of_products_are_computed_two_at_a_time_in_the_order_with_the_smallest_parts() -> None:
-    assert not any(of_many(layer_source(name)) for name in LAYERS)
+@some_and_weekly_all
+def test_sums_of_products_are_computed_two_at_a_time(names: set[str]) -> None:
+    assert not any(of_many(layer_source(name)) for name in names)
+
+
+def test_products_are_computed_in_the_order_with_the_smallest_parts() -> None:
     lines = layer_source("transformer_block").splitlines()
     assert '        dWO = torch.einsum("...ir,...is->rs", A @ V, dH)' in lines
 
