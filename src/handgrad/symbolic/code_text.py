@@ -15,7 +15,7 @@ _NAMES = {"exp": "powers", "sum": "total", "einsum": "product", "@": "product", 
 # Calls that compute nothing, or are no longer than a name.
 _CHEAP = {"to", "tensor", "zeros_like", "expand"}
 # Calls whose results are changed where they stand: two that look the same are two.
-_FILLED = {"zeros"}
+_FILLED = {"zeros", "new_zeros"}
 
 Line = tuple[str, str]
 """A name, and the code of its value."""

@@ -195,7 +195,8 @@ class LayerCode:
         shapes.divided = [f"        {line}" for line in self.told.lines()]
         lines = [*asked, *shapes.lines(wanted)]
         for difference, words in self.required.items():
-            lines += [f"        if {code_of_size(difference)} < 0:", f'            raise ValueError("{words}")']
+            least = code_of_size(difference).replace("*", " * ")
+            lines += [f"        if {least} < 0:", f'            raise ValueError("{words}")']
         return lines
 
     def comment(self) -> list[str]:

@@ -169,7 +169,9 @@ class PlaceCoder(Coder):
         code = self.aligned(*operand, whole)
         sizes = ", ".join(map(self.extent, whole))
         code = code if operand[1] == whole else f"{code}.expand({sizes})"
-        zeros = f"torch.zeros({', '.join(map(self.extent, axes))}, {self.options})"
+        like, is_like, _ = self.dtype.rpartition(".dtype")
+        extents = ", ".join(map(self.extent, axes))
+        zeros = f"{like}.new_zeros({extents})" if is_like else f"torch.zeros({extents}, {self.options})"
         if len(gone) == len(which) == 1 and not self.is_star(gone[0]):
             return f"{zeros}.index_add_({at - len(axes)}, {places}, {code})"
         if len(gone) == len(which):
