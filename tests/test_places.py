@@ -18,6 +18,8 @@ from handgrad.symbolic.code_text import without_repetition
 from handgrad.symbolic.indexed import sizes
 from handgrad.symbolic.places_code import window
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 N = torch.arange(24.0, dtype=torch.float64)
 
 

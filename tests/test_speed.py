@@ -7,9 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
+
 import handgrad.symbolic
 from handgrad.symbolic import Definition, array, define, derive, indices, tanh
 from handgrad.symbolic.definitions import in_order
+
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
 
 PACKAGE = os.path.dirname(handgrad.symbolic.__file__)
 

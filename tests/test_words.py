@@ -12,6 +12,8 @@ from handgrad import symbolic
 from handgrad.symbolic import Sum, array, define, derive, sizes, vjp
 from handgrad.symbolic.trace import trace
 
+pytestmark = pytest.mark.slow  # seldom breaks: not while one works
+
 
 def attention(X: Any, WQ: Any, WK: Any, h: Any) -> Any:
     Q, K = ((X @ W).unflatten(-1, (h, -1)).transpose(0, 1) for W in (WQ, WK))
