@@ -1,7 +1,5 @@
 """A program is written as a function that autograd differentiates, by a `torch.autograd.Function`."""
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from functions import FUNCTIONS
-from test_layer_code import LAYERS, SIZES, attributes
+from test_layer_code import LAYERS, SIZES, attributes, require_typed_and_formatted
 from test_trace import arguments, given
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -127,13 +125,5 @@ def test_no_function_calls_autograd_or_backward_functions_of_torchs() -> None:
 def test_functions_are_typed_and_formatted_as_the_package_is(tmp_path: Path) -> None:
     for name in FUNCTIONS:
         (tmp_path / f"{name}_function.py").write_text(source_of(name))
-    files = sorted(map(str, tmp_path.glob("*.py")))
-    root = Path(__file__).parent.parent
-    for tool in (
-        ["ruff", "format", "--diff", "--config", str(root / "pyproject.toml")],
-        # Sizes may be called l, as the axes are.
-        ["ruff", "check", "--ignore", "E741", "--config", str(root / "pyproject.toml")],
-        ["mypy", "--strict", "--scripts-are-modules", "--config-file", str(root / "pyproject.toml")],
-    ):
-        run = subprocess.run([sys.executable, "-m", *tool, *files], capture_output=True, text=True, cwd=root)
-        assert run.returncode == 0, run.stdout + run.stderr
+    # Sizes may be called l, as the axes are.
+    require_typed_and_formatted(tmp_path, "--ignore", "E741")

@@ -179,19 +179,24 @@ def test_layers_pass_the_check_against_the_function_that_they_are_made_of(name: 
     check_layer(layer, reference, *shapes, exact=False, dtypes=dtypes)
 
 
-@pytest.mark.deep
-def test_layers_are_typed_and_formatted_as_the_package_is(tmp_path: Path) -> None:
-    for name in LAYERS:
-        (tmp_path / f"{name}_layer.py").write_text(layer_source(name))
-    files = sorted(map(str, tmp_path.glob("*.py")))
+def require_typed_and_formatted(folder: Path, *options: str) -> None:
+    """Have the tools read the modules in a folder as they read the package, the linter with its options."""
+    files = sorted(map(str, folder.glob("*.py")))
     root = Path(__file__).parent.parent
     for tool in (
         ["ruff", "format", "--diff", "--config", str(root / "pyproject.toml")],
-        ["ruff", "check", "--config", str(root / "pyproject.toml")],
+        ["ruff", "check", *options, "--config", str(root / "pyproject.toml")],
         ["mypy", "--strict", "--scripts-are-modules", "--config-file", str(root / "pyproject.toml")],
     ):
         run = subprocess.run([sys.executable, "-m", *tool, *files], capture_output=True, text=True, cwd=root)
         assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.deep
+def test_layers_are_typed_and_formatted_as_the_package_is(tmp_path: Path) -> None:
+    for name in LAYERS:
+        (tmp_path / f"{name}_layer.py").write_text(layer_source(name))
+    require_typed_and_formatted(tmp_path)
 
 
 def test_the_layer_of_a_linear_map_is_what_one_would_have_written() -> None:
