@@ -15,7 +15,7 @@ from qmdsite.cache import Cache, digest
 from qmdsite.page import Article
 from qmdsite.paths import LIBS, decoded, out, rooted
 from qmdsite.problem import Position, Problem
-from qmdsite.project import Project, resources, texts
+from qmdsite.project import Project, texts
 
 URL = re.compile(r"""url\(\s*["']?([^"')\s]+)|@import\s+["']([^"']+)""")
 
@@ -58,7 +58,7 @@ def named_files(project: Project, files: dict[str, bytes]) -> Followed:
             followed.problems.append(Problem(*settings.at("css", count), f"the style sheet '{name}' does not exist"))
     if icon := project.website.get("favicon"):
         _take(project, icon, files, followed.added)
-    found, idle = resources(project)
+    found, idle = project.resources
     for name in found:
         _take(project, name, files, followed.added)
     for count in idle:

@@ -20,7 +20,7 @@ from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.pandoc import Form, Pandoc, about, placed
 from qmdsite.paths import out
 from qmdsite.problem import Problem
-from qmdsite.project import Project, resources
+from qmdsite.project import Project
 
 # The Markdown that Jupyter shows.
 FORM = Form("gfm+tex_math_dollars-tex_math_gfm-footnotes", {"wrap_text": "preserve"}, ("notebook",))
@@ -207,7 +207,7 @@ def requirements(cells: list[Cell], project: Project, cache: Cache) -> Iterator[
 def _place(project: Project) -> str:
     """Return where pip finds the package: its wheel on the site, else its repository, else its folder."""
     name, website = _normal(project.package.name), project.website
-    wheels = [Path(file) for file in resources(project)[0] if file.endswith(".whl")]
+    wheels = [Path(file) for file in project.resources[0] if file.endswith(".whl")]
     own = [str(wheel) for wheel in wheels if _normal(wheel.name.partition("-")[0]) == name]
     if own and "site-url" in website:
         return project.address(own[0])

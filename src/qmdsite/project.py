@@ -3,6 +3,7 @@
 import datetime
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -66,6 +67,15 @@ class Project:
         files = [(name, self.root / name) for name in texts(self.settings.flat().get("css"))]
         return [name for name, file in files if not (file.is_file() and file.samefile(tokens))]
 
+    @cached_property
+    def resources(self) -> tuple[list[str], list[int]]:
+        """The files that the settings name for the site, and which of their patterns name none."""
+        names = [str(file.relative_to(self.root)) for file in files_of(self.root)]
+        # The output folder is one of these, and so are the settings and what is secret.
+        site = str(self.output.relative_to(self.root))
+        names = [name for name in names if not re.search(r"(^|/)[._]", name) and not name.startswith(f"{site}/")]
+        return chosen(names, texts(self.options.get("resources")))
+
     def address(self, name: str) -> str:
         """Return the address at which a file of the site is published."""
         return f"{self.website['site-url'].rstrip('/')}/{quote(name)}"
@@ -86,15 +96,6 @@ class Project:
         """Return the paths of the pages that list a page, itself first if it lists others."""
         found = [path for path, pages in self.listings.items() if page in pages]
         return [page.path, *found] if page.path in self.listings else found
-
-
-def resources(project: Project) -> tuple[list[str], list[int]]:
-    """Return the files that the settings name for the site, and which of their patterns name none."""
-    names = [str(file.relative_to(project.root)) for file in files_of(project.root)]
-    # The output folder is one of these, and so are the settings and what is secret.
-    site = str(project.output.relative_to(project.root))
-    names = [name for name in names if not re.search(r"(^|/)[._]", name) and not name.startswith(f"{site}/")]
-    return chosen(names, texts(project.options.get("resources")))
 
 
 def texts(value: Any) -> list[str]:
