@@ -106,7 +106,7 @@ BROKEN = {
 @pytest.mark.parametrize(("equation", "lines"), BROKEN.items())
 def test_a_long_equation_goes_on_in_further_lines(equation: str, lines: list[str]) -> None:
     found = broken(equation).removeprefix(r"\begin{aligned} ").removesuffix(r" \end{aligned}")
-    assert found.replace(r"\displaystyle ", "").split(r" \\ & \quad ") == lines
+    assert found.split(r" \\ & \quad ") == lines
 
 
 def test_a_short_equation_and_one_by_cases_stay_whole() -> None:
@@ -119,4 +119,4 @@ def test_a_derivation_is_shown_with_its_long_steps_broken() -> None:
     A = define("A", Sum(X[i, j] * W[j, k], j), i, k)
     B = define("B", Sum(A[i, k] * Iverson(A[i, k] > 0) * V[k, out], k), i, out)
     C = define("C", Sum((B[i, out] - U[i, out]) ** 2, i, out))
-    assert vjp(C, W).show().text.count(r"\begin{aligned} \displaystyle \frac{\partial C}{\partial W_{rs}} &") == 2
+    assert vjp(C, W).show().text.count(r"\begin{aligned} \frac{\partial C}{\partial W_{rs}} &") == 2

@@ -49,9 +49,8 @@ def broken(equation: str, width: float = 25) -> str:
     room = width - _width(f"{left} =")
     terms = _lines(_pieces(right, " [+-] "), room)
     first, *others = (line for term in terms for line in _lines(_pieces(term, r"\\sum"), room))
-    rest = "".join(f" \\\\ & \\quad \\displaystyle {line}" for line in others)
-    aligned = f"\\displaystyle {left} & = \\displaystyle {first}{rest}"
-    return f"\\begin{{aligned}} {aligned} \\end{{aligned}}" if others else equation
+    rest = "".join(f" \\\\ & \\quad {line}" for line in others)
+    return f"\\begin{{aligned}} {left} & = {first}{rest} \\end{{aligned}}" if others else equation
 
 
 def _pieces(formula: str, start: str) -> list[str]:
@@ -81,7 +80,7 @@ def _lines(pieces: Sequence[str], room: float) -> list[str]:
 def _width(formula: str) -> float:
     """Return how many letters wide LaTeX is, about: those of subscripts count half, those of numerators not."""
     below = re.sub(r"\\frac\{(?:[^{}]|\{[^{}]*\})*\}", "", formula)
-    line = re.sub(r"_\{[^{}]*\}|\\(?:left|right|mathrm|quad|displaystyle)|\\[,;]", "", below)
+    line = re.sub(r"_\{[^{}]*\}|\\(?:left|right|mathrm)|\\[,;]", "", below)
     subscripts = "".join(re.findall(r"_\{([^{}]*)\}", below))
     return len(re.findall(r"\\\w+|[^\s{}\\]", line)) + len(re.findall(r"\w", subscripts)) / 2
 
