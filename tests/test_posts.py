@@ -19,7 +19,7 @@ Render = Callable[[], CompletedProcess[str]]
 
 ROOT = Path(__file__).parent.parent
 POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
-OTHERS = {"questions", "receipts", "reference", "use"}
+OTHERS = {"glossary", "questions", "receipts", "reference", "use"}
 LESSONS = [post for post in POSTS if post.parent.name not in OTHERS]
 
 
