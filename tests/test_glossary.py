@@ -113,6 +113,7 @@ def test_the_pointer_shows_what_a_word_means_asks_for_nothing_and_covers_no_link
     link.hover()
     expect(meaning).to_be_visible()
     assert apart(box_of(meaning), box_of(link))
+    expect(meaning).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     meaning.hover()
     page.wait_for_timeout(300)
@@ -133,6 +134,7 @@ def test_the_keyboard_shows_it_escape_hides_it_and_it_is_read_out_once(page: Pag
     expect(meaning).to_have_count(1)
     expect(link).to_have_accessible_name("transpose")
     expect(link).to_have_accessible_description(MEANS)
+    assert link.get_attribute("title") is None  # a second one, by the browser
     page.keyboard.press("Escape")
     expect(meaning).to_be_hidden()
     expect(link).to_be_focused()
