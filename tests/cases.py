@@ -22,7 +22,7 @@ i, j, k = indices("i:n j:p k:q")
 m, r, s = indices("m:n r:p s:q")
 X, W, b, G = array("X", i, j), array("W", j, k), array("b", k), array("G", i, k)
 # The input of layers that keep its shape is called X as well.
-Z, T = array("X", i, k), array("T", i, k)
+Z, P, T = array("X", i, k), array("Y", i, k), array("T", i, k)
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ CASES = {
             "mse",
             MSELoss,
             functional.mse_loss,
-            define("L", mean((Z[i, k] - T[i, k]) ** 2, i, k)),
-            "X T",
+            define("L", mean((P[i, k] - T[i, k]) ** 2, i, k)),
+            "Y T",
             [Example([(4, 2), (4, 2)]), Example([(8, 1), (8, 1)])],
         ),
     )
