@@ -1,0 +1,187 @@
+"""Figures whose numbers a reader changes, and sees gradients follow: each is complete as it is, as HTML.
+
+`posts/interactive.js`, which each figure brings along, adds what can be moved, and computes what is computed here.
+"""
+
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handgrad.graphs import arrow
+
+SCRIPT = "../interactive.js"
+"""Where the script is, seen from a post."""
+NUDGE = 0.01
+LINES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
+VALUE, GRADIENT = "var(--value, #3a7cbe)", "var(--gradient, #b3661a)"
+"""Colours of the page; those in a notebook stand out from black as well as from white."""
+
+Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True, repr=False)
+class Interactive:
+    """A figure: its name in the script, the numbers that it starts from, what it shows, and the same in words."""
+
+    name: str
+    state: Mapping[str, Any]
+    body: str
+    words: str
+    script: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_html_(self) -> str:
+        state = html.escape(json.dumps(self.state))
+        # The script is no module, since browsers load none from a folder without a server.
+        return (
+            f'<div class="interactive" data-figure="{self.name}" data-state="{state}">\n{self.body}\n</div>\n'
+            f'<script src="{html.escape(self.script)}" defer></script>'
+        )
+
+
+def number(value: float) -> str:
+    """Return a number as the script shows it: at most four significant digits, and no sign for a zero."""
+    rounded = float(f"{round(value, 12):.4g}") + 0.0
+    return f"{rounded:.12f}".rstrip("0").rstrip(".").replace("-", "−")
+
+
+def chain(w: float, x: float, b: float, t: float, *, script: str = SCRIPT) -> Interactive:
+    """Return the chain u = w x, v = u + b, y = exp(v), L = (y − t)² with its values and gradients, all numbers.
+
+    Readers move the four numbers, and nudge w to compare what its gradient promises with what comes. OverflowError if
+    y is too large for a number. `script` is the address of `posts/interactive.js`, seen from the page.
+    """
+    now = _chain(w, x, b, t)
+    promised, came = NUDGE * now["dw"], _chain(w + NUDGE, x, b, t)["L"] - now["L"]
+    now |= {"from": w, "to": w + NUDGE, "promised": promised, "came": came}
+    drawing = _Column()
+    drawing.hand_on("x", now)
+    for output, formula, side in [
+        ("u", "w · x", "w"),
+        ("v", "u + b", "b"),
+        ("y", "exp(v)", ""),
+        ("L", "(y − t)²", "t"),
+    ]:
+        drawing.block(f"{output} = {formula}", side, now)
+        drawing.hand_on(output, now)
+    words = (
+        f"u = w x, v = u + b, y = exp(v) and L = (y − t)² for w = {number(w)}, x = {number(x)}, b = {number(b)} and "
+        f"t = {number(t)}. Forward: {_listed(now, 'u v y L')}. Back: {_listed(now, 'dL dy dv du dx db dw')}."
+    )
+    return Interactive(
+        "chain",
+        {"w": w, "x": x, "b": b, "t": t},
+        drawing.picture("A chain of four blocks: values go down, gradients come back up", words)
+        + f'\n<div class="side">{_result(now)}</div>',
+        f"{words} {_promise(now)}",
+        script,
+    )
+
+
+def _chain(w: float, x: float, b: float, t: float) -> dict[str, float]:
+    """Return all numbers of the chain; the gradient with respect to u is named du, and so on."""
+    u = w * x
+    v = u + b
+    y = math.exp(v)
+    dy = 2 * (y - t)
+    dv = dy * y
+    values = {"w": w, "x": x, "b": b, "t": t, "u": u, "v": v, "y": y, "L": (y - t) ** 2}
+    return values | {"dL": 1.0, "dy": dy, "dv": dv, "db": dv, "du": dv, "dw": dv * x, "dx": dv * w}
+
+
+def _result(numbers: Numbers) -> str:
+    """Return what a nudge brings, promised and in fact, side by side."""
+    return (
+        f'<div class="result"><p>When w goes from {_shown("from", numbers)} to {_shown("to", numbers)}, '
+        f"L changes by</p><dl><div><dt>promised<br/>∂L/∂w · {NUDGE}</dt>"
+        f'<dd class="gradient">{_shown("promised", numbers)}</dd></div>'
+        f'<div><dt>in fact<br/>after − before</dt><dd class="value">{_shown("came", numbers)}</dd></div></dl></div>'
+    )
+
+
+def _promise(numbers: Numbers) -> str:
+    """Return the same as a sentence."""
+    start, end, promised, came = (number(numbers[key]) for key in ("from", "to", "promised", "came"))
+    return f"When w goes from {start} to {end}, its gradient promises that L changes by {promised}; it does by {came}."
+
+
+def _listed(numbers: Numbers, keys: str) -> str:
+    return ", ".join(f"{_name(key)} = {number(numbers[key])}" for key in keys.split())
+
+
+def _name(key: str) -> str:
+    """Return what a number is called: dw is the gradient with respect to w."""
+    return f"∂L/∂{key[1:]}" if key.startswith("d") else key
+
+
+def _shown(key: str, numbers: Numbers, tag: str = "b") -> str:
+    """Return a number that the script can replace."""
+    return f'<{tag} data-show="{key}">{number(numbers[key])}</{tag}>'
+
+
+def _label(key: str, numbers: Numbers, x: float, y: float, anchor: str) -> str:
+    """Return a number with its name, in a drawing."""
+    return _text(f"{_name(key)} = {_shown(key, numbers, 'tspan')}", x, y, anchor)
+
+
+def _text(markup: str, x: float, y: float, anchor: str) -> str:
+    return f'<text x="{x:g}" y="{y + 5:g}" text-anchor="{anchor}">{markup}</text>'
+
+
+def _picture(title: str, words: str, frame: Sequence[float], *parts: str) -> str:
+    """Return a drawing as SVG; its frame is left, top, width and height."""
+    box = " ".join(f"{side:g}" for side in frame)
+    return (
+        f'<svg viewBox="{box}" width="{frame[2]:g}" height="{frame[3]:g}" role="img" '
+        f'font-family="var(--sans, sans-serif)" font-size="15" fill="currentColor">\n'
+        f"<title>{html.escape(title)}</title>\n<desc>{html.escape(words)}</desc>\n{chr(10).join(parts)}\n</svg>"
+    )
+
+
+class _Column:
+    """A chain of blocks, drawn from top to bottom: values to the left of its middle, gradients to the right."""
+
+    half, left, right, space, block_height = 52, 160, 204, 46, 32
+
+    def __init__(self) -> None:
+        self.y = 0.0
+        self.values: list[str] = []
+        self.gradients: list[str] = []
+        self.boxes: list[str] = []
+
+    def hand_on(self, key: str, numbers: Numbers) -> None:
+        """Add a value that goes down, and its gradient, which goes up."""
+        middle = self.y + self.space / 2
+        self.values.append(arrow(-12, self.y + 3, 0, self.space - 6) + _label(key, numbers, -20, middle, "end"))
+        self.gradients.append(
+            arrow(12, self.y + self.space - 3, 0, 6 - self.space) + _label(f"d{key}", numbers, 20, middle, "start")
+        )
+        self.y += self.space
+
+    def block(self, formula: str, side: str, numbers: Numbers) -> None:
+        """Add a block, and the number that enters it from the side; its gradient, if it has one, leaves there."""
+        middle, edge = self.y + self.block_height / 2, self.half + 26
+        box = f'x="{-self.half}" y="{self.y:g}" width="{2 * self.half}" height="{self.block_height}" rx="4"'
+        self.boxes.append(f"<rect {box} {LINES}/>{_text(formula, 0, middle, 'middle')}")
+        if side:
+            self.values.append(arrow(-edge, middle, 23, 0) + _label(side, numbers, -edge - 6, middle, "end"))
+        if f"d{side}" in numbers:
+            right = _label(f"d{side}", numbers, edge + 6, middle, "start")
+            self.gradients.append(arrow(self.half + 3, middle, 23, 0) + right)
+        self.y += self.block_height
+
+    def picture(self, title: str, words: str) -> str:
+        """Return the whole."""
+        return _picture(
+            title,
+            words,
+            (-self.left, 0, self.left + self.right, self.y),
+            f'<g color="{VALUE}" fill="{VALUE}">{"".join(self.values)}</g>',
+            f'<g color="{GRADIENT}" fill="{GRADIENT}">{"".join(self.gradients)}</g>',
+            f"<g>{''.join(self.boxes)}</g>",
+        )

@@ -1,0 +1,205 @@
+"""Figures that readers change compute what autograd computes, are complete without their script, and need no mouse."""
+
+import gzip
+import math
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page
+from test_accessibility import AXE, PALE
+
+from handgrad.interactive import chain, number
+
+ROOT = Path(__file__).parent.parent
+FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0)}
+Numbers = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
+    """What opens a page with all figures, from its file."""
+    folder = tmp_path_factory.mktemp("figures")
+    (folder / "post").mkdir()
+    shutil.copy(ROOT / "posts" / "interactive.js", folder)
+    sheets = ROOT / "src" / "qmdsite" / "tokens.css", ROOT / "posts" / "styles.css"
+    style = "".join(sheet.read_text() for sheet in sheets) + "body { background: var(--page); color: var(--text); }"
+    head = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Figures</title><style>{style}</style>'
+    shown = "".join(f'<div id="{name}">{figure._repr_html_()}</div>' for name, figure in FIGURES.items())
+    (folder / "post" / "index.html").write_text(f"{head}<main><h1>Figures</h1>{shown}</main>")
+
+    def open_page(**options: Any) -> Page:
+        page = browser.new_page(**options)
+        page.set_default_timeout(5000)
+        page.on("pageerror", lambda error: pytest.fail(str(error)))
+        page.goto((folder / "post" / "index.html").as_uri())
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def page(opened: Callable[..., Page]) -> Iterator[Page]:
+    page = opened()
+    yield page
+    page.close()
+
+
+def by_script(page: Page, name: str, states: list[Numbers]) -> list[Numbers]:
+    """What the script computes, all states at once."""
+    found = page.evaluate("([name, states]) => states.map(globalThis.handgrad[name])", [name, states])
+    assert len(found) == len(states) == 200
+    return list(found)
+
+
+def differentiated(loss: torch.Tensor, *at: torch.Tensor) -> list[Any]:
+    return [gradient.tolist() for gradient in torch.autograd.grad(loss, at)]
+
+
+def leaf(value: Any) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64, requires_grad=True)
+
+
+def is_close(found: Any, expected: Any) -> bool:
+    return torch.allclose(torch.tensor(found).double(), torch.tensor(expected).double(), rtol=1e-9, atol=1e-9)
+
+
+def texts(part: Locator) -> list[str]:
+    return [str(each.text_content()) for each in part.all()]
+
+
+def shown(page: Page, name: str, key: str) -> str:
+    return str(page.locator(f'#{name} [data-show="{key}"]').text_content())
+
+
+def drag(page: Page, name: str, label: str, value: float) -> None:
+    page.locator(f"#{name}").get_by_role("slider", name=label, exact=True).fill(str(value))
+
+
+def test_the_script_is_small() -> None:
+    assert len(gzip.compress((ROOT / "posts" / "interactive.js").read_bytes())) < 20_000
+
+
+def test_functions_of_the_script_fit_a_screen() -> None:
+    lines = (ROOT / "posts" / "interactive.js").read_text().splitlines()
+    long, opened_at = [], {}
+    for count, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if re.match(r" *(function )?\w+\(.*\) \{$", line):
+            opened_at[indent] = count
+        elif line.strip() in ("}", "},") and indent in opened_at and count - opened_at.pop(indent) > 44:
+            long.append(line)
+    assert long == []
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-40.498, "−40.5"), (0.0, "0"), (-0.0, "0"), (12345.6, "12350"), (1 / 3, "0.3333"), (1e-7, "0.0000001"),
+        (9.0, "9"), (-1e-20, "0"),
+    ],
+)  # fmt: skip
+def test_a_number_has_four_digits_and_no_exponent(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_figure_looks_the_same_before_the_script_comes(opened: Callable[..., Page], page: Page) -> None:
+    still = opened(java_script_enabled=False)
+    assert still.get_by_role("slider").count() == still.get_by_role("button").count() == 0
+    for name, figure in FIGURES.items():
+        before, after = (texts(each.locator(f"#{name} [data-show]")) for each in (still, page))
+        assert before == after
+        assert len(before) > 3
+        assert still.locator(f"#{name} svg desc, #{name} caption").count() > 0
+        assert repr(figure) == figure.words
+    still.close()
+
+
+def test_in_a_notebook_a_figure_is_a_picture_with_the_colours_it_brings() -> None:
+    for figure in FIGURES.values():
+        made = figure._repr_html_()
+        assert "class=" in made
+        assert made.count("var(--") == made.count("var(--sans, ") + made.count("var(--value, #") + made.count(
+            "var(--gradient, #"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 2560])
+def test_axe_finds_nothing_no_text_is_pale_and_nothing_is_wider_than_the_page(
+    page: Page, width: int, scheme: Any
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    assert page.evaluate(PALE) == []
+    page.evaluate(AXE)
+    result = page.evaluate("axe.run({ resultTypes: ['violations'], runOnly: undefined })")
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in result["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_targets_are_large_enough_and_named(page: Page) -> None:
+    page.set_viewport_size({"width": 320, "height": 900})
+    for part in page.locator("main :is(button, input)").all():
+        box = part.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 24, part.evaluate("part => part.outerHTML")
+
+
+def test_each_figure_has_one_polite_region_that_says_the_result(page: Page) -> None:
+    for name in FIGURES:
+        assert page.locator(f"#{name} [aria-live]").count() == 1
+        assert page.locator(f'#{name} .result[aria-live="polite"][aria-atomic="true"]').count() == 1
+
+
+def test_on_paper_only_the_picture_is_left(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert not any(part.is_visible() for part in page.locator("main :is(button, input)").all())
+    assert page.locator("#chain svg").is_visible()
+
+
+def test_the_chain_of_the_script_is_that_of_autograd(page: Page) -> None:
+    draw = random.Random(0)
+    states = [{name: draw.uniform(-2, 2) for name in "wxbt"} for _ in range(200)]
+    for state, found in zip(states, by_script(page, "chain", states), strict=True):
+        w, x, b, t = (leaf(state[name]) for name in "wxbt")
+        u = w * x
+        v = u + b
+        y = v.exp()
+        loss = (y - t) ** 2
+        parts = {"w": w, "x": x, "b": b, "u": u, "v": v, "y": y, "L": loss}
+        gradients = differentiated(loss, *parts.values())
+        assert is_close([found[name] for name in parts], [part.item() for part in parts.values()])
+        assert is_close([found[f"d{name}"] for name in parts], gradients)
+        nudged = (math.exp((state["w"] + 0.01) * state["x"] + state["b"]) - state["t"]) ** 2
+        assert is_close([found["promised"], found["came"]], [0.01 * gradients[0], nudged - loss.item()])
+
+
+def test_values_and_gradients_follow_a_parameter_that_is_dragged_or_moved_by_key(page: Page) -> None:
+    drag(page, "chain", "w", 0)
+    assert [shown(page, "chain", key) for key in ("w", "u", "v", "y")] == ["0", "0", "1", "2.718"]
+    assert shown(page, "chain", "dx") == "0"
+    page.locator("#chain").get_by_role("slider", name="b", exact=True).focus()
+    page.keyboard.press("End")
+    assert [shown(page, "chain", key) for key in ("b", "v")] == ["3", "3"]
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert page.locator("#chain").get_by_role("slider", name="b", exact=True).get_attribute("aria-valuetext") == "3"
+
+
+def test_a_nudge_moves_w_and_shows_what_was_promised_beside_what_came(page: Page) -> None:
+    drag(page, "chain", "x", 2)
+    page.locator("#chain").get_by_role("button", name="Nudge w by 0.01").press("Enter")
+    assert shown(page, "chain", "w") == "1.01"
+    result = [shown(page, "chain", key) for key in ("from", "to", "promised", "came")]
+    assert result == ["1", "1.01", "8.906", "9.161"]
+    told = chain(1.0, 2.0, 1.0, 9.0).words
+    assert "When w goes from 1 to 1.01, its gradient promises that L changes by 8.906; it does by 9.161." in told
+    assert " ".join(page.locator("#chain .result p").inner_text().split()) == "When w goes from 1 to 1.01, L changes by"
+    drag(page, "chain", "w", 1.5)
+    assert [shown(page, "chain", key) for key in ("from", "to")] == ["1.5", "1.51"]
