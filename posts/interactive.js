@@ -20,7 +20,25 @@
     };
   }
 
-  globalThis.handgrad = { chain };
+  const column = (matrix, k) => matrix.map((row) => row[k]);
+  const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
+
+  // X12 is an entry of X, and `at` the one of a gradient that is pointed at: each of its terms is a product of entries.
+  function transpose({ X, W, b, G, at }) {
+    const Y = X.map((row) => b.map((bias, k) => bias + dot(row, column(W, k))));
+    const dX = G.map((grad) => W.map((weights) => dot(grad, weights)));
+    const dW = W.map((weights, r) => weights.map((_, s) => dot(column(X, r), column(G, s))));
+    const db = b.map((_, k) => column(G, k).reduce((sum, grad) => sum + grad, 0));
+    const [, name, r, s] = at.match(/^(\D+)(\d)(\d?)$/);
+    const terms = {
+      dX: () => b.map((_, k) => [`G${r}${k}`, `W${s}${k}`]),
+      dW: () => X.map((_, i) => [`X${i}${r}`, `G${i}${s}`]),
+      db: () => X.map((_, i) => [`G${i}${r}`]),
+    }[name]();
+    return { Y, dX, dW, db, terms };
+  }
+
+  globalThis.handgrad = { chain, transpose };
 
   // What figures share.
 
@@ -38,7 +56,8 @@
   }
   function show(figure, values) {
     for (const part of figure.querySelectorAll("[data-show]"))
-      if (part.dataset.show in values) set(part, say(values[part.dataset.show]));
+      if (part.dataset.show in values) set(part, typeof values[part.dataset.show] === "string"
+        ? values[part.dataset.show] : say(values[part.dataset.show]));
   }
 
   // A slider for one number of the state. One that a button carried beyond the end stays there.
@@ -69,6 +88,57 @@
     result.before(make("div", { className: "controls" }, ...parts));
   }
 
+  // Tables: the entries of all tensors by their names, and what can be done with the cell of one.
+
+  function entries(tensors) {
+    const all = {};
+    for (const [name, rows] of Object.entries(tensors).filter(([, rows]) => Array.isArray(rows)))
+      rows.forEach((row, i) => {
+        if (Array.isArray(row)) row.forEach((value, k) => { all[name + i + k] = value; });
+        else all[name + i] = row;
+      });
+    return all;
+  }
+  const indexed = (key) => key.replace(/^d/, "∂L/∂").replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
+  // A cell to point at. Arrow keys go from cell to cell of its table.
+  function pointer(cell, key, state, changed) {
+    const point = make("button", { type: "button", textContent: cell.textContent });
+    point.dataset.show = key;
+    delete cell.dataset.show;
+    point.onclick = point.onfocus = point.onpointerenter = () => {
+      state.at = key;
+      changed();
+    };
+    point.onkeydown = (event) => {
+      const row = cell.parentElement, beside = [...row.children].indexOf(cell);
+      const next = {
+        ArrowLeft: cell.previousElementSibling, ArrowRight: cell.nextElementSibling,
+        ArrowUp: row.previousElementSibling?.children[beside], ArrowDown: row.nextElementSibling?.children[beside],
+      };
+      if (!(event.key in next)) return;
+      event.preventDefault();
+      next[event.key]?.firstElementChild.focus();
+    };
+    cell.replaceChildren(point);
+    return point;
+  }
+
+  // A cell to write in. What is no number, or a very large one, changes nothing but how the cell looks.
+  function editor(cell, key, state, changed) {
+    const [, name, i, k] = key.match(/^(\D+)(\d)(\d?)$/);
+    const [row, at] = k ? [state[name][i], k] : [state[name], i];
+    const input = make("input", { type: "number", step: "any", min: -999, max: 999, required: true, value: row[at] });
+    input.ariaLabel = indexed(key);
+    input.oninput = () => {
+      if (!input.validity.valid) return;
+      row[at] = input.valueAsNumber;
+      changed();
+    };
+    delete cell.dataset.show;
+    cell.replaceChildren(input);
+  }
+
   // The figures.
 
   const figures = {
@@ -85,6 +155,31 @@
         draw({ from, to, promised, came });
       });
       controls(figure, ...moved.labels, nudge);
+      draw();
+    },
+
+    transpose(figure, state) {
+      const cells = new Map([...figure.querySelectorAll("td")].map((cell) => [cell.dataset.show, cell]));
+      const points = new Map();
+      function draw() {
+        const { terms, ...made } = transpose(state);
+        const numbers = entries({ ...state, ...made });
+        const factor = (key) => (numbers[key] < 0 ? `(${say(numbers[key])})` : say(numbers[key]));
+        const sum = (part) => terms.map((keys) => keys.map(part).join("·")).join(" + ");
+        const names = `${indexed(state.at)} = ${sum(indexed)}`;
+        show(figure, { ...numbers, names, sum: `= ${sum(factor)} = ${say(numbers[state.at])}` });
+        for (const [key, cell] of cells) cell.classList.toggle("lit", key === state.at || terms.flat().includes(key));
+        for (const [key, point] of points) {
+          point.ariaPressed = key === state.at;
+          point.ariaLabel = `${indexed(key)} = ${say(numbers[key])}`;
+        }
+      }
+      for (const [key, cell] of cells) {
+        if (key.startsWith("d")) points.set(key, pointer(cell, key, state, draw));
+        else if (!key.startsWith("Y")) editor(cell, key, state, draw);
+      }
+      const hint = make("p", { textContent: "Point at an entry of a gradient, or change a number of X, W, b or G." });
+      controls(figure, hint);
       draw();
     },
   };

@@ -14,10 +14,16 @@ import torch
 from playwright.sync_api import Browser, Locator, Page
 from test_accessibility import AXE, PALE
 
-from handgrad.interactive import chain, number
+from handgrad.interactive import chain, number, transpose
 
 ROOT = Path(__file__).parent.parent
-FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0)}
+GIVEN: dict[str, Any] = {
+    "X": torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+    "W": torch.tensor([[1.0, 0.0, -1.0, 2.0], [0.0, 1.0, 1.0, 1.0]]),
+    "b": torch.tensor([10.0, 20.0, 30.0, 40.0]),
+    "G": torch.tensor([[1.0, 0.0, 2.0, -1.0], [0.5, 1.0, 0.0, 3.0], [-2.0, 1.0, 1.0, 0.0]]),
+}
+FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0), "transpose": transpose(**GIVEN)}
 Numbers = dict[str, Any]
 
 
@@ -66,11 +72,13 @@ def leaf(value: Any) -> torch.Tensor:
 
 
 def is_close(found: Any, expected: Any) -> bool:
-    return torch.allclose(torch.tensor(found).double(), torch.tensor(expected).double(), rtol=1e-9, atol=1e-9)
+    one, other = (torch.as_tensor(each, dtype=torch.float64) for each in (found, expected))
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
-def texts(part: Locator) -> list[str]:
-    return [str(each.text_content()) for each in part.all()]
+def numbers(shown: Locator) -> dict[str, str]:
+    found = shown.evaluate_all("parts => parts.map((part) => [part.dataset.show, part.textContent])")
+    return dict(found)
 
 
 def shown(page: Page, name: str, key: str) -> str:
@@ -113,9 +121,12 @@ def test_a_figure_looks_the_same_before_the_script_comes(opened: Callable[..., P
     still = opened(java_script_enabled=False)
     assert still.get_by_role("slider").count() == still.get_by_role("button").count() == 0
     for name, figure in FIGURES.items():
-        before, after = (texts(each.locator(f"#{name} [data-show]")) for each in (still, page))
-        assert before == after
-        assert len(before) > 3
+        before, after = (numbers(each.locator(f"#{name} [data-show]")) for each in (still, page))
+        written = page.locator(f"#{name} td input")
+        typed = {key: text.replace("−", "-") for key, text in before.items() if key not in after}
+        assert before == after | {key: before[key] for key in typed}
+        assert [field.input_value() for field in written.all()] == [*typed.values()]
+        assert len(after) > 3
         assert still.locator(f"#{name} svg desc, #{name} caption").count() > 0
         assert repr(figure) == figure.words
     still.close()
@@ -160,8 +171,9 @@ def test_each_figure_has_one_polite_region_that_says_the_result(page: Page) -> N
 
 def test_on_paper_only_the_picture_is_left(page: Page) -> None:
     page.emulate_media(media="print")
-    assert not any(part.is_visible() for part in page.locator("main :is(button, input)").all())
-    assert page.locator("#chain svg").is_visible()
+    assert not any(part.is_visible() for part in page.locator(".controls, .controls *").all())
+    for name in FIGURES:
+        assert page.locator(f"#{name} :is(svg, table)").first.is_visible()
 
 
 def test_the_chain_of_the_script_is_that_of_autograd(page: Page) -> None:
@@ -203,3 +215,73 @@ def test_a_nudge_moves_w_and_shows_what_was_promised_beside_what_came(page: Page
     assert " ".join(page.locator("#chain .result p").inner_text().split()) == "When w goes from 1 to 1.01, L changes by"
     drag(page, "chain", "w", 1.5)
     assert [shown(page, "chain", key) for key in ("from", "to")] == ["1.5", "1.51"]
+
+
+def test_the_three_gradients_of_the_script_are_those_of_autograd_and_sums_of_their_terms(page: Page) -> None:
+    generator = torch.Generator().manual_seed(0)
+    draw = random.Random(0)
+    states: list[Numbers] = []
+    for _ in range(200):
+        n, p, q = (draw.randint(1, 4) for _ in range(3))
+        shapes = {"X": (n, p), "W": (p, q), "b": (q,), "G": (n, q)}
+        state = {name: torch.randn(shape, generator=generator).tolist() for name, shape in shapes.items()}
+        at = draw.choice(["dX", "dW", "db"])
+        states.append(state | {"at": at + "".join(str(draw.randrange(size)) for size in shapes[at[1:]])})
+    for state, found in zip(states, by_script(page, "transpose", states), strict=True):
+        X, W, b = (leaf(state[name]) for name in "XWb")
+        Y = X @ W + b
+        gradients = torch.autograd.grad(Y, (X, W, b), torch.tensor(state["G"], dtype=torch.float64))
+        assert is_close(found["Y"], Y.detach())
+        for name, gradient in zip("XWb", gradients, strict=True):
+            assert is_close(found[f"d{name}"], gradient)
+        entry = gradients["XWb".index(state["at"][1])][tuple(map(int, state["at"][2:]))]
+        values = {key: torch.tensor(state[key]) for key in "XWG"}
+        terms = [math.prod(float(values[key[0]][tuple(map(int, key[1:]))]) for key in term) for term in found["terms"]]
+        assert is_close(sum(terms), entry)
+
+
+def lit(page: Page) -> list[str]:
+    """The entries that are lit, each by its table and its place there."""
+    return list(
+        page.locator("#transpose td.lit").evaluate_all(
+            """cells => cells.map((cell) => cell.closest("table").dataset.name
+              + cell.parentElement.rowIndex + cell.cellIndex)"""
+        )
+    )
+
+
+def test_an_entry_of_a_gradient_that_is_pointed_at_lights_what_makes_it(page: Page) -> None:
+    said = page.locator("#transpose .result p")
+    assert lit(page) == ["X01", "X11", "X21", "dW10", "G00", "G10", "G20"]
+    assert said.inner_text() == "∂L/∂W₁₀ = X₀₁·G₀₀ + X₁₁·G₁₀ + X₂₁·G₂₀ = 2·1 + 4·0.5 + 6·(−2) = −8"
+    point = page.get_by_role("button", name="∂L/∂W₁₀ = −8", exact=True)
+    assert point.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="∂L/∂X₀₁").hover()
+    assert lit(page) == ["dX01", "W10", "W11", "W12", "W13", "G00", "G01", "G02", "G03"]
+    assert said.inner_text().endswith(" = 1·0 + 0·1 + 2·1 + (−1)·1 = 1")
+    page.get_by_role("button", name="∂L/∂b₃").click()
+    assert lit(page) == ["db03", "G03", "G13", "G23"]
+    assert said.inner_text() == "∂L/∂b₃ = G₀₃ + G₁₃ + G₂₃ = (−1) + 3 + 0 = 2"
+
+
+def test_arrow_keys_go_from_entry_to_entry_of_a_gradient_and_stop_at_its_ends(page: Page) -> None:
+    page.get_by_role("button", name="∂L/∂W₀₀").focus()
+    for key, at in [("ArrowRight", "W₀₁"), ("ArrowDown", "W₁₁"), ("ArrowDown", "W₁₁"), ("ArrowLeft", "W₁₀")]:
+        page.keyboard.press(key)
+        assert page.locator("#transpose .result p").inner_text().startswith(f"∂L/∂{at} = ")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_all_gradients_follow_a_number_that_is_written_and_none_what_is_no_number(page: Page) -> None:
+    weight = page.get_by_role("spinbutton", name="G₀₀", exact=True)
+    for written, total in [("3", "−4"), ("", "−4"), ("1e6", "−4"), ("0", "−10")]:
+        weight.fill(written)
+        assert shown(page, "transpose", "sum").endswith(f" = {total}")
+    page.get_by_role("spinbutton", name="b₁", exact=True).fill("0.5")
+    assert [shown(page, "transpose", key) for key in ("Y01", "Y21", "db0")] == ["2.5", "6.5", "−1.5"]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_tables_of_shapes_that_do_not_fit_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"of shapes \(n, p\), \(p, q\), \(q\) and \(n, q\)"):
+        transpose(**GIVEN | {name: GIVEN[name][1:]})

@@ -4,11 +4,14 @@
 """
 
 import html
+import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from handgrad.graphs import arrow
 
@@ -44,17 +47,18 @@ class Interactive:
         )
 
 
-def number(value: float) -> str:
+def number(value: float | Tensor) -> str:
     """Return a number as the script shows it: at most four significant digits, and no sign for a zero."""
-    rounded = float(f"{round(value, 12):.4g}") + 0.0
+    rounded = float(f"{round(float(value), 12):.4g}") + 0.0
     return f"{rounded:.12f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def chain(w: float, x: float, b: float, t: float, *, script: str = SCRIPT) -> Interactive:
-    """Return the chain u = w x, v = u + b, y = exp(v), L = (y − t)² with its values and gradients, all numbers.
+    """Return a chain of numbers: times a weight, plus a bias, the exponential, the squared error from a target.
 
-    Readers move the four numbers, and nudge w to compare what its gradient promises with what comes. OverflowError if
-    y is too large for a number. `script` is the address of `posts/interactive.js`, seen from the page.
+    Readers see all values and gradients, move the four numbers, and nudge the weight to compare what its gradient
+    promises with what comes. OverflowError if the exponential is too large for a number. `script` is the address of
+    `posts/interactive.js`, seen from the page.
     """
     now = _chain(w, x, b, t)
     promised, came = NUDGE * now["dw"], _chain(w + NUDGE, x, b, t)["L"] - now["L"]
@@ -108,6 +112,83 @@ def _promise(numbers: Numbers) -> str:
     """Return the same as a sentence."""
     start, end, promised, came = (number(numbers[key]) for key in ("from", "to", "promised", "came"))
     return f"When w goes from {start} to {end}, its gradient promises that L changes by {promised}; it does by {came}."
+
+
+def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIPT) -> Interactive:
+    """Return the tables of a linear layer, and of its three gradients given that of its output, `G`.
+
+    X (n, p), W (p, q), b (q), G (n, q). Readers point at an entry of a gradient, and see what it is the sum of; they
+    change any of the numbers given. ValueError if the shapes do not fit each other, or a size is not from 1 to 9.
+    """
+    given = {name: tensor.double() for name, tensor in {"X": X, "W": W, "b": b, "G": G}.items()}
+    shapes = [tuple(tensor.shape) for tensor in given.values()]
+    (n, p), q = (*X.shape, 0)[:2], b.numel()
+    if shapes != [(n, p), (p, q), (q,), (n, q)] or not 0 < min(n, p, q) <= max(n, p, q) < 10:
+        wanted = "(n, p), (p, q), (q) and (n, q), with sizes from 1 to 9"
+        raise ValueError(f"X, W, b and G must be of shapes {wanted}, not {', '.join(map(str, shapes))}")
+    X, W, b, G = given.values()
+    tensors = given | {"Y": X @ W + b, "dX": G @ W.mT, "dW": X.mT @ G, "db": G.sum(0)}
+    result, lit = _sum(X, G, p - 1)
+    tables = {name: _table(name, tensor, lit) for name, tensor in tensors.items()}
+    pairs = "\n".join(f'<div class="pair">{tables[a]}{tables[b]}</div>' for a, b in (*DIFFERENTIATED, ("Y", "G")))
+    words = "A linear layer in numbers. " + " ".join(
+        f"{_heading(name)}: {'; '.join(', '.join(map(number, row)) for row in tensor.reshape(-1, tensor.shape[-1]))}."
+        for name, tensor in tensors.items()
+    )
+    state = {name: tensor.tolist() for name, tensor in given.items()} | {"at": lit[0]}
+    body = f'<div class="pairs">\n{pairs}\n</div>\n<div class="side"><div class="result">{result}</div></div>'
+    return Interactive("transpose", state, body, words, script)
+
+
+def _sum(X: Tensor, G: Tensor, row: int) -> tuple[str, list[str]]:
+    """Return what the first gradient of a row of weights is the sum of, in words, and the names of these entries."""
+    terms = [((f"X{i}{row}", x), (f"G{i}0", grad)) for i, (x, grad) in enumerate(zip(X[:, row], G[:, 0], strict=True))]
+    names = " + ".join("·".join(_indexed(key) for key, _ in pair) for pair in terms)
+    products = " + ".join("·".join(_factor(value) for _, value in pair) for pair in terms)
+    at, total = f"dW{row}0", number(X[:, row] @ G[:, 0])
+    text = f"<p>{_line('names', f'{_indexed(at)} = {names}')} {_line('sum', f'= {products} = {total}')}</p>"
+    return text, [at, *(key for pair in terms for key, _ in pair)]
+
+
+DIFFERENTIATED = ("X", "dX"), ("W", "dW"), ("b", "db")
+OF_LAYER = {"Y": " = XW + b", "G": " = ∂L/∂Y", "dX": " = GWᵀ", "dW": " = XᵀG", "db": " = sum of rows of G"}
+
+
+def _heading(name: str) -> str:
+    return _name(name) + OF_LAYER.get(name, "")
+
+
+def _places(tensor: Tensor) -> list[tuple[int, ...]]:
+    """Return the indices of all entries."""
+    return [*itertools.product(*map(range, tensor.shape))]
+
+
+def _table(name: str, tensor: Tensor, lit: Collection[str]) -> str:
+    """Return a table of which the script finds each entry, a vector as one row; some entries are lit."""
+    cells: dict[int, str] = {}
+    for place in _places(tensor):
+        key = name + "".join(map(str, place))
+        chosen = ' class="lit"' if key in lit else ""
+        row = place[0] if len(place) == 2 else 0
+        cells[row] = cells.get(row, "") + f'<td{chosen} data-show="{key}">{number(tensor[place])}</td>'
+    kind = "gradient" if name.startswith(("d", "G")) else "value"
+    rows = "".join(f"<tr>{row}</tr>" for row in cells.values())
+    # Quarto would make a Bootstrap table of it.
+    opening = f'<table class="entries {kind}" data-name="{name}" data-quarto-disable-processing="true">'
+    return f"{opening}<caption>{_heading(name)}</caption><tbody>{rows}</tbody></table>"
+
+
+def _indexed(key: str) -> str:
+    """Return the name of an entry, whose digits are indices."""
+    return _name(key).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+def _factor(value: Tensor) -> str:
+    return f"({number(value)})" if value < 0 else number(value)
+
+
+def _line(key: str, text: str) -> str:
+    return f'<span data-show="{key}">{text}</span>'
 
 
 def _listed(numbers: Numbers, keys: str) -> str:
