@@ -20,6 +20,16 @@
     };
   }
 
+  function two_paths({ w, a, c }) {
+    const values = ({ w }) => ({ u: w + a, v: c * w, L: (w + a) * c * w });
+    const now = values({ w }), to = w + NUDGE;
+    const through_u = now.v, through_v = now.u * c, dw = through_u + through_v;
+    return {
+      w, a, c, ...now, dL: 1, du: now.v, dv: now.u, through_u, through_v, dw, from: w, to, promised: NUDGE * dw,
+      promised_u: NUDGE * through_u, promised_v: NUDGE * through_v, came: values({ w: to }).L - now.L,
+    };
+  }
+
   const column = (matrix, k) => matrix.map((row) => row[k]);
   const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
 
@@ -38,7 +48,7 @@
     return { Y, dX, dW, db, terms };
   }
 
-  globalThis.handgrad = { chain, transpose };
+  globalThis.handgrad = { chain, two_paths, transpose };
 
   // What figures share.
 
@@ -86,6 +96,22 @@
     result.ariaLive = "polite";
     result.ariaAtomic = "true";
     result.before(make("div", { className: "controls" }, ...parts));
+  }
+
+  // Sliders, and a button for a nudge, whose result stays until something else moves.
+  function nudged(figure, state, compute, ranges) {
+    const moved = sliders(state, ranges, () => draw());
+    function draw(last = {}) {
+      show(figure, { ...compute(state), ...last });
+      moved.follow();
+    }
+    const nudge = button(`Nudge w by ${NUDGE}`, () => {
+      const { from, to, promised, promised_u, promised_v, came } = compute(state);
+      state.w = Number(to.toFixed(10));
+      draw({ from, to, promised, promised_u, promised_v, came });
+    });
+    controls(figure, ...moved.labels, nudge);
+    draw();
   }
 
   // Tables: the entries of all tensors by their names, and what can be done with the cell of one.
@@ -142,21 +168,11 @@
   // The figures.
 
   const figures = {
-    chain(figure, state) {
-      const ranges = { w: [-2, 2, 0.01], b: [-2, 3, 0.01], x: [-2, 2, 0.01], t: [-10, 10, 0.1] };
-      const moved = sliders(state, ranges, () => draw());
-      function draw(last = {}) {
-        show(figure, { ...chain(state), ...last });
-        moved.follow();
-      }
-      const nudge = button(`Nudge w by ${NUDGE}`, () => {
-        const { from, to, promised, came } = chain(state);
-        state.w = Number(to.toFixed(10));
-        draw({ from, to, promised, came });
-      });
-      controls(figure, ...moved.labels, nudge);
-      draw();
-    },
+    chain: (figure, state) =>
+      nudged(figure, state, chain, { w: [-2, 2, 0.01], b: [-2, 3, 0.01], x: [-2, 2, 0.01], t: [-10, 10, 0.1] }),
+
+    two_paths: (figure, state) =>
+      nudged(figure, state, two_paths, { w: [-3, 3, 0.01], a: [0, 4, 0.1], c: [0, 4, 0.1] }),
 
     transpose(figure, state) {
       const cells = new Map([...figure.querySelectorAll("td")].map((cell) => [cell.dataset.show, cell]));

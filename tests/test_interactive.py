@@ -14,7 +14,7 @@ import torch
 from playwright.sync_api import Browser, Locator, Page
 from test_accessibility import AXE, PALE
 
-from handgrad.interactive import chain, number, transpose
+from handgrad.interactive import chain, number, transpose, two_paths
 
 ROOT = Path(__file__).parent.parent
 GIVEN: dict[str, Any] = {
@@ -23,7 +23,7 @@ GIVEN: dict[str, Any] = {
     "b": torch.tensor([10.0, 20.0, 30.0, 40.0]),
     "G": torch.tensor([[1.0, 0.0, 2.0, -1.0], [0.5, 1.0, 0.0, 3.0], [-2.0, 1.0, 1.0, 0.0]]),
 }
-FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0), "transpose": transpose(**GIVEN)}
+FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0), "two_paths": two_paths(2.0, 1.0, 3.0), "transpose": transpose(**GIVEN)}
 Numbers = dict[str, Any]
 
 
@@ -64,7 +64,7 @@ def by_script(page: Page, name: str, states: list[Numbers]) -> list[Numbers]:
 
 
 def differentiated(loss: torch.Tensor, *at: torch.Tensor) -> list[Any]:
-    return [gradient.tolist() for gradient in torch.autograd.grad(loss, at)]
+    return [gradient.tolist() for gradient in torch.autograd.grad(loss, at, retain_graph=True)]
 
 
 def leaf(value: Any) -> torch.Tensor:
@@ -82,7 +82,7 @@ def numbers(shown: Locator) -> dict[str, str]:
 
 
 def shown(page: Page, name: str, key: str) -> str:
-    return str(page.locator(f'#{name} [data-show="{key}"]').text_content())
+    return str(page.locator(f'#{name} [data-show="{key}"]').first.text_content())
 
 
 def drag(page: Page, name: str, label: str, value: float) -> None:
@@ -215,6 +215,32 @@ def test_a_nudge_moves_w_and_shows_what_was_promised_beside_what_came(page: Page
     assert " ".join(page.locator("#chain .result p").inner_text().split()) == "When w goes from 1 to 1.01, L changes by"
     drag(page, "chain", "w", 1.5)
     assert [shown(page, "chain", key) for key in ("from", "to")] == ["1.5", "1.51"]
+
+
+def test_the_gradient_along_two_paths_is_that_of_autograd_and_the_sum_of_what_each_brings(page: Page) -> None:
+    draw = random.Random(0)
+    states = [{name: draw.uniform(-3, 3) for name in "wac"} for _ in range(200)]
+    for state, found in zip(states, by_script(page, "two_paths", states), strict=True):
+        w, a, c = (leaf(state[name]) for name in "wac")
+        u, v = w + a, c * w
+        loss = u * v
+        du, dv, dw = differentiated(loss, u, v, w)
+        by_u, by_v = differentiated(u * v.detach(), w)[0], differentiated(u.detach() * v, w)[0]
+        assert is_close([found[key] for key in ("u", "v", "L")], [u.item(), v.item(), loss.item()])
+        assert is_close([found[key] for key in ("du", "dv", "dw", "through_u", "through_v")], [du, dv, dw, by_u, by_v])
+        assert is_close([found[f"promised{part}"] for part in ("", "_u", "_v")], [0.01 * dw, 0.01 * by_u, 0.01 * by_v])
+        w_then = state["w"] + 0.01
+        assert is_close(found["came"], (w_then + state["a"]) * state["c"] * w_then - loss.item())
+
+
+def test_what_comes_back_along_each_path_is_in_view_and_follows(page: Page) -> None:
+    keys = "through_u", "through_v", "dw", "promised_u", "promised_v", "promised", "came"
+    expected = ["6", "9", "15", "0.06", "0.09", "0.15", "0.1503"]
+    assert [shown(page, "two_paths", key) for key in keys] == expected
+    page.locator("#two_paths").get_by_role("button", name="Nudge w by 0.01").click()
+    assert [shown(page, "two_paths", key) for key in keys] == ["6.03", "9.03", "15.06", *expected[3:]]
+    drag(page, "two_paths", "c", 0)
+    assert [shown(page, "two_paths", key) for key in keys] == ["0"] * 7
 
 
 def test_the_three_gradients_of_the_script_are_those_of_autograd_and_sums_of_their_terms(page: Page) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -98,11 +99,14 @@ def _chain(w: float, x: float, b: float, t: float) -> dict[str, float]:
     return values | {"dL": 1.0, "dy": dy, "dv": dv, "db": dv, "du": dv, "dw": dv * x, "dx": dv * w}
 
 
-def _result(numbers: Numbers) -> str:
-    """Return what a nudge brings, promised and in fact, side by side."""
+def _result(numbers: Numbers, promised: str = "promised", parts: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what a nudge brings, promised (and its parts, by what they are called) and in fact, side by side."""
+    terms = "".join(
+        f'<div><dt>{name}</dt><dd class="gradient">{_shown(key, numbers)}</dd></div>' for name, key in parts.items()
+    )
     return (
         f'<div class="result"><p>When w goes from {_shown("from", numbers)} to {_shown("to", numbers)}, '
-        f"L changes by</p><dl><div><dt>promised<br/>∂L/∂w · {NUDGE}</dt>"
+        f"L changes by</p><dl>{terms}<div><dt>{promised}<br/>∂L/∂w · {NUDGE}</dt>"
         f'<dd class="gradient">{_shown("promised", numbers)}</dd></div>'
         f'<div><dt>in fact<br/>after − before</dt><dd class="value">{_shown("came", numbers)}</dd></div></dl></div>'
     )
@@ -112,6 +116,62 @@ def _promise(numbers: Numbers) -> str:
     """Return the same as a sentence."""
     start, end, promised, came = (number(numbers[key]) for key in ("from", "to", "promised", "came"))
     return f"When w goes from {start} to {end}, its gradient promises that L changes by {promised}; it does by {came}."
+
+
+def two_paths(w: float, a: float, c: float, *, script: str = SCRIPT) -> Interactive:
+    """Return a product of two numbers that are both made of w, as w plus a and c times w; all numbers.
+
+    Readers see what reaches w along each of the two paths, and that its gradient is the sum; they move the three
+    numbers and nudge w.
+    """
+    now = _two_paths(w, a, c)
+    now |= {"from": w, "to": w + NUDGE, "came": _two_paths(w + NUDGE, a, c)["L"] - now["L"]}
+    promised = {"promised": "dw", "promised_u": "through_u", "promised_v": "through_v"}
+    now |= {key: NUDGE * now[gradient] for key, gradient in promised.items()}
+    words = (
+        f"w = {number(w)} is used twice: u = w + {number(a)} and v = {number(c)} w; L = u v. Forward: "
+        f"{_listed(now, 'u v L')}. Back: {_listed(now, 'dL du dv')}; through u comes {number(now['through_u'])}, "
+        f"through v {number(now['through_v'])}, and {_listed(now, 'dw')} is their sum."
+    )
+    drawing = _picture("Two paths from w to L: values go down, gradients come back up", words, DIAMOND, *_diamond(now))
+    paths = {"through u": "promised_u", "through v": "promised_v"}
+    side = f'<div class="side">{_result(now, "promised in all", paths)}</div>'
+    state = {"w": w, "a": a, "c": c}
+    return Interactive("two_paths", state, f"{drawing}\n{side}", f"{words} {_promise(now)}", script)
+
+
+def _two_paths(w: float, a: float, c: float) -> dict[str, float]:
+    """Return all numbers of the two paths, and what comes back along each."""
+    u, v = w + a, c * w
+    values = {"w": w, "a": a, "c": c, "u": u, "v": v, "L": u * v}
+    return values | {"dL": 1.0, "du": v, "dv": u, "through_u": v, "through_v": u * c, "dw": v + u * c}
+
+
+DIAMOND = -172, 0, 364, 203
+"""Left, top, width and height."""
+
+
+def _diamond(numbers: Numbers) -> tuple[str, str, str]:
+    """Return the parts of a drawing: w on top, what uses it below, side by side, and the loss at the bottom."""
+    values = [_label("w", numbers, -155, 18, "start")]
+    total = " + ".join(_shown(key, numbers, "tspan") for key in ("through_u", "through_v"))
+    gradients = [_text(f"∂L/∂w = {total} = {_shown('dw', numbers, 'tspan')}", 175, 18, "end")]
+    boxes = [f'<rect x="-165" y="{y}" width="350" height="34" rx="4" {LINES}/>' for y in (1, 168)]
+    boxes.append(_text("L = u · v", 10, 185, "middle"))
+    a, c = (_shown(key, numbers, "tspan") for key in "ac")
+    slopes = {"u": ("u = w + " + a, "1"), "v": (f"v = {c} · w", c)}
+    for middle, (key, (formula, slope)) in zip((-105, 75), slopes.items(), strict=True):
+        boxes.append(f'<rect x="{middle - 50}" y="86" width="100" height="32" rx="4" {LINES}/>')
+        boxes.append(_text(formula, middle, 102, "middle"))
+        values += [arrow(middle - 12, y, 0, 45) for y in (38, 121)]
+        values.append(_label(key, numbers, middle - 20, 143, "end"))
+        gradients += [arrow(middle + 12, y, 0, -45) for y in (83, 165)]
+        gradients.append(_label(f"d{key}", numbers, middle + 20, 143, "start"))
+        through = f"· {slope} = {_shown(f'through_{key}', numbers, 'tspan')}"
+        gradients.append(_text(through, middle + 20, 61, "start"))
+    values.append(_label("L", numbers, -155, 185, "start"))
+    gradients.append(_label("dL", numbers, 175, 185, "end"))
+    return _coloured(values, VALUE), _coloured(gradients, GRADIENT), f"<g>{''.join(boxes)}</g>"
 
 
 def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIPT) -> Interactive:
@@ -224,6 +284,10 @@ def _picture(title: str, words: str, frame: Sequence[float], *parts: str) -> str
     )
 
 
+def _coloured(parts: Sequence[str], colour: str) -> str:
+    return f'<g color="{colour}" fill="{colour}">{"".join(parts)}</g>'
+
+
 class _Column:
     """A chain of blocks, drawn from top to bottom: values to the left of its middle, gradients to the right."""
 
@@ -262,7 +326,7 @@ class _Column:
             title,
             words,
             (-self.left, 0, self.left + self.right, self.y),
-            f'<g color="{VALUE}" fill="{VALUE}">{"".join(self.values)}</g>',
-            f'<g color="{GRADIENT}" fill="{GRADIENT}">{"".join(self.gradients)}</g>',
+            _coloured(self.values, VALUE),
+            _coloured(self.gradients, GRADIENT),
             f"<g>{''.join(self.boxes)}</g>",
         )
