@@ -30,6 +30,18 @@
     };
   }
 
+  const INPUTS = Array.from({ length: 100 }, (_, i) => i / 100);
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  // The loss of y = exp(w x + b), averaged over the inputs, and where a step leads.
+  function descent({ w, b, rate, truth: [w_true, b_true] }) {
+    const outputs = INPUTS.map((x) => Math.exp(w * x + b));
+    const errors = outputs.map((y, i) => y - Math.exp(w_true * INPUTS[i] + b_true));
+    const grads = errors.map((error, i) => 2 * error * outputs[i]);
+    const dw = mean(grads.map((grad, i) => grad * INPUTS[i])), db = mean(grads);
+    return { L: mean(errors.map((error) => error ** 2)), dw, db, next: { w: w - rate * dw, b: b - rate * db } };
+  }
+
   const column = (matrix, k) => matrix.map((row) => row[k]);
   const dot = (a, b) => a.reduce((sum, value, k) => sum + value * b[k], 0);
 
@@ -48,7 +60,7 @@
     return { Y, dX, dW, db, terms };
   }
 
-  globalThis.handgrad = { chain, two_paths, transpose };
+  globalThis.handgrad = { chain, two_paths, descent, transpose };
 
   // What figures share.
 
@@ -71,7 +83,7 @@
   }
 
   // A slider for one number of the state. One that a button carried beyond the end stays there.
-  function slider(state, name, [min, max, step], changed) {
+  function slider(state, name, [min, max, step, title = name, text = say], changed) {
     const input = make("input", { type: "range", min, max, step, value: state[name] });
     const shown = make("span", { className: "shown", ariaHidden: "true" });
     input.oninput = () => {
@@ -80,9 +92,9 @@
     };
     const follow = () => {
       input.value = state[name];
-      input.ariaValueText = shown.textContent = say(state[name]);
+      input.ariaValueText = shown.textContent = text(state[name]);
     };
-    return { follow, label: make("label", {}, make("span", { textContent: name }), input, shown) };
+    return { follow, label: make("label", {}, make("span", { textContent: title }), input, shown) };
   }
   function sliders(state, ranges, changed) {
     const made = Object.entries(ranges).map(([name, range]) => slider(state, name, range, changed));
@@ -112,6 +124,32 @@
     });
     controls(figure, ...moved.labels, nudge);
     draw();
+  }
+
+  const part = (figure, name) => figure.querySelector(`[data-part="${name}"]`);
+
+  // Where a point of the plane is in its drawing. One far away is shown as far as numbers go in a drawing.
+  function place({ w, b }, { ranges, size }) {
+    const [x, y] = [w, b].map((value, k) => {
+      const [low, high] = ranges[k];
+      return Math.min(Math.max(size[k] * (value - low) / (high - low), -1e5), 1e5);
+    });
+    return `${x.toFixed(1)} ${(size[1] - y).toFixed(1)}`;
+  }
+
+  // What the last step did, in words.
+  function told(path, ball, { w, b, rate, ranges, truth }) {
+    if (path.length === 1) return "The thick line is the next step.";
+    const before = descent({ ...path.at(-2), rate, truth });
+    if ([w, b].some((value, k) => !(ranges[k][0] < value && value < ranges[k][1])))
+      return Math.hypot(ball.dw, ball.db) < 1
+        ? "The ball leapt out of the picture, to where all outputs are almost zero. So is the gradient: it stays there."
+        : "The ball leapt out of the picture: the learning rate is too large.";
+    if (ball.L < 1e-3) return "The ball has arrived.";
+    if (ball.L > before.L) return "The last step led upwards: it was too long, and leapt over the floor of the valley.";
+    return before.dw * ball.dw + before.db * ball.db < 0
+      ? "The ball crossed the floor of the valley and turns back: a zigzag."
+      : "The loss falls.";
   }
 
   // Tables: the entries of all tensors by their names, and what can be done with the cell of one.
@@ -154,7 +192,8 @@
   function editor(cell, key, state, changed) {
     const [, name, i, k] = key.match(/^(\D+)(\d)(\d?)$/);
     const [row, at] = k ? [state[name][i], k] : [state[name], i];
-    const input = make("input", { type: "number", step: "any", min: -999, max: 999, required: true, value: row[at] });
+    const input = make("input", { type: "number", step: "any", min: -999, max: 999, required: true });
+    input.value = row[at];
     input.ariaLabel = indexed(key);
     input.oninput = () => {
       if (!input.validity.valid) return;
@@ -173,6 +212,37 @@
 
     two_paths: (figure, state) =>
       nudged(figure, state, two_paths, { w: [-3, 3, 0.01], a: [0, 4, 0.1], c: [0, 4, 0.1] }),
+
+    descent(figure, start) {
+      const state = { ...start, exponent: Math.log10(start.rate) };
+      const rate = (exponent) => Number((10 ** exponent).toPrecision(2));
+      const exponent = [-3.3, -1.5, 0.05, "Learning rate", (at) => say(rate(at))];
+      const moved = sliders(state, { exponent }, () => draw());
+      let path = [start];
+      function draw() {
+        state.rate = rate(state.exponent);
+        const ball = descent(state), at = place(state, state);
+        show(figure, { ...state, ...ball, steps: path.length - 1, told: told(path, ball, state) });
+        part(figure, "path").setAttribute("d", `M${path.map((point) => place(point, state)).join("L")}`);
+        part(figure, "next").setAttribute("d", `M${at}L${place(ball.next, state)}`);
+        part(figure, "ball").setAttribute("transform", `translate(${at})`);
+        moved.follow();
+      }
+      function go(steps) {
+        for (let k = 0; k < steps; k++) {
+          Object.assign(state, descent(state).next);
+          path.push({ w: state.w, b: state.b });
+        }
+        draw();
+      }
+      const back = button("Back to the start", () => {
+        path = [start];
+        Object.assign(state, { w: start.w, b: start.b });
+        draw();
+      });
+      controls(figure, ...moved.labels, button("One step", () => go(1)), button("20 steps", () => go(20)), back);
+      draw();
+    },
 
     transpose(figure, state) {
       const cells = new Map([...figure.querySelectorAll("td")].map((cell) => [cell.dataset.show, cell]));

@@ -14,7 +14,7 @@ import torch
 from playwright.sync_api import Browser, Locator, Page
 from test_accessibility import AXE, PALE
 
-from handgrad.interactive import chain, number, transpose, two_paths
+from handgrad.interactive import _descent, _level, chain, descent, number, transpose, two_paths
 
 ROOT = Path(__file__).parent.parent
 GIVEN: dict[str, Any] = {
@@ -23,7 +23,12 @@ GIVEN: dict[str, Any] = {
     "b": torch.tensor([10.0, 20.0, 30.0, 40.0]),
     "G": torch.tensor([[1.0, 0.0, 2.0, -1.0], [0.5, 1.0, 0.0, 3.0], [-2.0, 1.0, 1.0, 0.0]]),
 }
-FIGURES = {"chain": chain(1.0, 0.5, 1.0, 9.0), "two_paths": two_paths(2.0, 1.0, 3.0), "transpose": transpose(**GIVEN)}
+FIGURES = {
+    "chain": chain(1.0, 0.5, 1.0, 9.0),
+    "two_paths": two_paths(2.0, 1.0, 3.0),
+    "descent": descent(),
+    "transpose": transpose(**GIVEN),
+}
 Numbers = dict[str, Any]
 
 
@@ -311,3 +316,75 @@ def test_all_gradients_follow_a_number_that_is_written_and_none_what_is_no_numbe
 def test_tables_of_shapes_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"of shapes \(n, p\), \(p, q\), \(q\) and \(n, q\)"):
         transpose(**GIVEN | {name: GIVEN[name][1:]})
+
+
+def test_the_loss_its_gradients_and_a_step_are_those_of_autograd(page: Page) -> None:
+    draw = random.Random(0)
+    x = torch.arange(100, dtype=torch.float64) / 100
+    states: list[Numbers] = [
+        {"w": draw.uniform(0, 2), "b": draw.uniform(0, 3), "rate": draw.uniform(0, 0.03), "truth": [0.5, 2]}
+        for _ in range(200)
+    ]
+    for state, found in zip(states, by_script(page, "descent", states), strict=True):
+        at = w, b = leaf(state["w"]), leaf(state["b"])
+        loss = torch.nn.functional.mse_loss((w * x + b).exp(), (0.5 * x + 2).exp())
+        dw, db = differentiated(loss, *at)
+        assert is_close([found[key] for key in ("L", "dw", "db")], [loss.item(), dw, db])
+        for each, gradient in zip(at, (dw, db), strict=True):
+            each.grad = torch.tensor(gradient, dtype=torch.float64)
+        torch.optim.SGD(at, lr=state["rate"]).step()
+        assert is_close([found["next"][key] for key in "wb"], [w.item(), b.item()])
+
+
+def test_lines_join_points_of_the_same_loss() -> None:
+    for loss in (0.01, 1.0, 100.0):
+        points = _level(loss)
+        assert len(points) > 10
+        assert all(abs(_descent(*point)["L"] / loss - 1) < 1e-6 for point in points if point[1] > 0.6)
+
+
+def path(page: Page) -> list[list[float]]:
+    line = page.locator("#descent [data-part='path']").get_attribute("d")
+    return [[float(number) for number in point.split()] for point in str(line)[1:].split("L")]
+
+
+def test_the_ball_takes_one_step_or_twenty_and_goes_back_to_the_start(page: Page) -> None:
+    figure = page.locator("#descent")
+    keys = "steps", "w", "b", "L"
+    start = [shown(page, "descent", key) for key in keys]
+    assert start == ["0", "1", "1", "24.17"]
+    figure.get_by_role("button", name="One step").press("Enter")
+    assert [shown(page, "descent", key) for key in keys[:3]] == ["1", "1.08", "1.137"]
+    assert shown(page, "descent", "told") == "The loss falls."
+    figure.get_by_role("button", name="20 steps").click()
+    assert shown(page, "descent", "steps") == "21"
+    assert len(path(page)) == 22
+    ball = figure.locator("[data-part='ball']").get_attribute("transform")
+    assert ball == f"translate({path(page)[-1][0]:.1f} {path(page)[-1][1]:.1f})"
+    figure.get_by_role("button", name="Back to the start").click()
+    assert [shown(page, "descent", key) for key in keys] == start
+    assert len(path(page)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps", "told"),
+    [
+        (0.0032, [20], "The loss falls."),
+        (0.0079, [20], "The ball crossed the floor of the valley and turns back: a zigzag."),
+        (0.0079, [20, 1], "The last step led upwards: it was too long, and leapt over the floor of the valley."),
+        (0.0063, [20] * 4, "The ball has arrived."),
+        (0.014, [20], "The ball leapt out of the picture: the learning rate is too large."),
+        (0.02, [20], "The ball leapt out of the picture, to where all outputs are almost zero"),
+    ],
+)
+def test_words_say_what_the_learning_rate_did(page: Page, rate: float, steps: list[int], told: str) -> None:
+    drag(page, "descent", "Learning rate", round(math.log10(rate) * 20) / 20)
+    assert page.get_by_role("slider", name="Learning rate").get_attribute("aria-valuetext") == str(rate)
+    for count in steps:
+        page.locator("#descent").get_by_role("button", name="20 steps" if count == 20 else "One step").click()
+    assert shown(page, "descent", "told").startswith(told)
+    w = b = 1.0
+    for _ in range(sum(steps)):
+        at = _descent(w, b)
+        w, b = w - rate * at["dw"], b - rate * at["db"]
+    assert shown(page, "descent", "L") == number(_descent(w, b)["L"])

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -172,6 +173,109 @@ def _diamond(numbers: Numbers) -> tuple[str, str, str]:
     values.append(_label("L", numbers, -155, 185, "start"))
     gradients.append(_label("dL", numbers, 175, 185, "end"))
     return _coloured(values, VALUE), _coloured(gradients, GRADIENT), f"<g>{''.join(boxes)}</g>"
+
+
+def descent(w: float = 1.0, b: float = 1.0, rate: float = 0.003, *, script: str = SCRIPT) -> Interactive:
+    """Return the plane of two parameters with lines of equal loss, and a ball that readers let descend, at their rate.
+
+    The model is the exponential of a weight times x plus a bias, the truth w = 0.5 and b = 2, and the loss is the mean
+    of the squared errors over x in [0, 1). OverflowError if the ball starts where that is too large for a number.
+    """
+    now = _descent(w, b) | {"w": w, "b": b, "steps": 0}
+    ball, ahead = _at(w, b), _at(w - rate * now["dw"], b - rate * now["db"])
+    lines = "".join(f'<path d="M{" ".join(_at(*point) for point in _level(10**k))}"/>' for k in LEVELS)
+    parts = (
+        f'<svg aria-hidden="true" width="{SIZE[0]}" height="{SIZE[1]}" viewBox="0 0 {SIZE[0]} {SIZE[1]}">'
+        f'<g {LINES.replace("1.5", "0.8")} opacity="0.6">{lines}</g>'
+        f'<path d="M{_at(*TRUTH)}m-6 -6l12 12m0 -12l-12 12" {LINES}/>'
+        f'<g color="{VALUE}"><path data-part="path" d="M{ball}" {LINES}/></g>'
+        f'<g color="{GRADIENT}"><path data-part="next" d="M{ball}L{ahead}" {LINES.replace("1.5", "3")}/></g>'
+        f'<circle data-part="ball" r="5" fill="{VALUE}" transform="translate({ball})"/></svg>'
+    )
+    words = (
+        f"Lines of equal loss in the plane of w and b form a long, narrow, bent valley around the truth, w = "
+        f"{number(TRUTH[0])} and b = {number(TRUTH[1])}. A ball stands at w = {number(w)}, b = {number(b)}, where the "
+        f"loss is {number(now['L'])} and the gradients are {_listed(now, 'dw db')}."
+    )
+    drawing = _picture("Lines of equal loss, and a ball that descends", words, (-40, -8, 362, 286), _axes(), parts)
+    shown = {key: _shown(key, now) for key in now}
+    result = (
+        f"<p>After {shown['steps']} steps: w = {shown['w']}, b = {shown['b']}, loss {shown['L']}. "
+        f"{_line('told', 'The thick line is the next step.')}</p>"
+        f'<p class="gradient">∂L/∂w = {shown["dw"]}, ∂L/∂b = {shown["db"]}</p>'
+    )
+    state = {"w": w, "b": b, "rate": rate, "truth": TRUTH, "ranges": RANGES, "size": SIZE}
+    body = f'{drawing}\n<div class="side"><div class="result">{result}</div></div>'
+    return Interactive("descent", state, body, words, script)
+
+
+TRUTH = 0.5, 2.0
+RANGES, SIZE = ((0.0, 1.8), (0.6, 2.7)), (320, 240)
+"""How far the axes of w and b go, and how long they are."""
+LEVELS = -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5
+"""The logarithms of the losses of which lines are drawn."""
+INPUTS = [i / 100 for i in range(100)]
+
+
+def _descent(w: float, b: float) -> dict[str, float]:
+    """Return the mean loss and its two gradients."""
+    outputs = [math.exp(w * x + b) for x in INPUTS]
+    errors = [y - math.exp(TRUTH[0] * x + TRUTH[1]) for x, y in zip(INPUTS, outputs, strict=True)]
+    grads = [2 * error * y for error, y in zip(errors, outputs, strict=True)]
+    return {
+        "L": fmean(error**2 for error in errors),
+        "dw": fmean(grad * x for grad, x in zip(grads, INPUTS, strict=True)),
+        "db": fmean(grads),
+    }
+
+
+def _level(loss: float) -> list[tuple[float, float]]:
+    """Return the points of the plane with this loss, in order.
+
+    With s for the exponential of b, the loss is A s² − 2 B s + C, where A, B and C are means that depend on w alone.
+    """
+    first, last = (_end(loss, edge) for edge in (RANGES[0][0] - 0.1, RANGES[0][1] + 0.1))
+    # Close together at both ends, where the line turns.
+    places = [first + (last - first) * (1 - math.cos(math.pi * k / 40)) / 2 for k in range(41)]
+    solved = [(w, *_squares(w)) for w in places]
+    roots = [(w, b / a, math.sqrt(max(b * b - a * (c - loss), 0)) / a) for w, a, b, c in solved]
+    above = [(w, math.log(middle + half)) for w, middle, half in roots]
+    bottom = RANGES[1][0] - 1
+    below = [(w, math.log(max(middle - half, math.exp(bottom)))) for w, middle, half in roots]
+    return [*above, *reversed(below)]
+
+
+def _squares(w: float) -> tuple[float, float, float]:
+    """Return the means of the squared outputs for b = 0, of these times the targets, and of the squared targets."""
+    pairs = [(math.exp(w * x), math.exp(TRUTH[0] * x + TRUTH[1])) for x in INPUTS]
+    return fmean(y * y for y, _ in pairs), fmean(y * t for y, t in pairs), fmean(t * t for _, t in pairs)
+
+
+def _end(loss: float, edge: float) -> float:
+    """Return how far from the truth towards an edge some b has this loss."""
+    inside = TRUTH[0]
+    for _ in range(40):
+        w = (inside + edge) / 2
+        a, b, c = _squares(w)
+        inside, edge = (w, edge) if b * b >= a * (c - loss) else (inside, w)
+    return inside
+
+
+def _at(w: float, b: float) -> str:
+    """Return where a point of the plane is in its drawing."""
+    parts = zip((w, b), RANGES, SIZE, strict=True)
+    x, y = (size * (value - low) / (high - low) for value, (low, high), size in parts)
+    return f"{x:.1f} {SIZE[1] - y:.1f}".replace(".0", "")
+
+
+def _axes() -> str:
+    """Return the frame of the plane, with its numbers."""
+    across = [(w, *map(float, _at(w, 0).split())) for w in (0, 0.5, 1, 1.5)]
+    up = [(b, *map(float, _at(0, b).split())) for b in (1, 1.5, 2, 2.5)]
+    ticks = [_text(number(w), x, SIZE[1] + 13, "middle") for w, x, _ in across]
+    ticks += [_text(number(b), -8, y, "end") for b, _, y in up]
+    names = _text("w", SIZE[0], SIZE[1] + 13, "end") + _text("b", -8, 5, "end")
+    return f'<rect width="{SIZE[0]}" height="{SIZE[1]}" {LINES}/>{"".join(ticks)}{names}'
 
 
 def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIPT) -> Interactive:
