@@ -178,7 +178,7 @@ def _diamond(numbers: Numbers) -> tuple[str, str, str]:
 def descent(w: float = 1.0, b: float = 1.0, rate: float = 0.003, *, script: str = SCRIPT) -> Interactive:
     """Return the plane of two parameters with lines of equal loss, and a ball that readers let descend, at their rate.
 
-    The model is the exponential of a weight times x plus a bias, the truth w = 0.5 and b = 2, and the loss is the mean
+    The model is the exponential of a weight times x plus a bias, the truth is `TRUTH`, and the loss is the mean
     of the squared errors over x in [0, 1). OverflowError if the ball starts where that is too large for a number.
     """
     now = _descent(w, b) | {"w": w, "b": b, "steps": 0}
@@ -246,7 +246,7 @@ def _level(loss: float) -> list[tuple[float, float]]:
 
 
 def _squares(w: float) -> tuple[float, float, float]:
-    """Return the means of the squared outputs for b = 0, of these times the targets, and of the squared targets."""
+    """Return the means of the squared outputs without bias, of these times the targets, and of the squared targets."""
     pairs = [(math.exp(w * x), math.exp(TRUTH[0] * x + TRUTH[1])) for x in INPUTS]
     return fmean(y * y for y, _ in pairs), fmean(y * t for y, t in pairs), fmean(t * t for _, t in pairs)
 
