@@ -2,7 +2,7 @@
 // data-state holds the numbers that it starts from, and what has data-show="KEY" shows the number of that name.
 // Without this script a figure is a picture. Nothing moves unless a reader asks.
 {
-  const NUDGE = 0.01;
+  const NUDGE = 0.01, AHEAD = 5;
 
   // The mathematics: from the numbers that readers change to all that is shown.
 
@@ -60,7 +60,20 @@
     return { Y, dX, dW, db, terms };
   }
 
-  globalThis.handgrad = { chain, two_paths, descent, transpose };
+  // A row of P holds the slope, the intercept and the output weight of a hinge; c is the bias of their sum.
+  function hinges({ P, c, x, t }) {
+    const units = x.map((at) => P.map(([slope, intercept]) => Math.max(slope * at + intercept, 0)));
+    const errors = units.map((unit, i) => c + dot(unit, column(P, 2)) - t[i]);
+    const grads = errors.map((error) => 2 * error / x.length);
+    const dP = P.map(([, , weight], r) => {
+      const on = grads.map((grad, i) => (units[i][r] > 0 ? grad * weight : 0));
+      return [dot(on, x), on.reduce((sum, grad) => sum + grad, 0), dot(grads, column(units, r))];
+    });
+    const dead = P.map((_, r) => r).filter((r) => units.every((unit) => unit[r] === 0));
+    return { L: mean(errors.map((error) => error ** 2)), dP, dc: 2 * mean(errors), dead };
+  }
+
+  globalThis.handgrad = { chain, two_paths, descent, transpose, hinges };
 
   // What figures share.
 
@@ -128,14 +141,15 @@
 
   const part = (figure, name) => figure.querySelector(`[data-part="${name}"]`);
 
-  // Where a point of the plane is in its drawing. One far away is shown as far as numbers go in a drawing.
-  function place({ w, b }, { ranges, size }) {
-    const [x, y] = [w, b].map((value, k) => {
+  // Where a point of a plane is in its drawing. One far away is shown as far as numbers go in a drawing.
+  function place(point, { ranges, size }) {
+    const [x, y] = point.map((value, k) => {
       const [low, high] = ranges[k];
       return Math.min(Math.max(size[k] * (value - low) / (high - low), -1e5), 1e5);
     });
     return `${x.toFixed(1)} ${(size[1] - y).toFixed(1)}`;
   }
+  const line = (points, state) => `M${points.map((point) => place(point, state)).join("L")}`;
 
   // What the last step did, in words.
   function told(path, ball, { w, b, rate, ranges, truth }) {
@@ -189,12 +203,12 @@
   }
 
   // A cell to write in. What is no number, or a very large one, changes nothing but how the cell looks.
-  function editor(cell, key, state, changed) {
+  function editor(cell, key, state, changed, name_of = indexed) {
     const [, name, i, k] = key.match(/^(\D+)(\d)(\d?)$/);
     const [row, at] = k ? [state[name][i], k] : [state[name], i];
     const input = make("input", { type: "number", step: "any", min: -999, max: 999, required: true });
     input.value = row[at];
-    input.ariaLabel = indexed(key);
+    input.ariaLabel = name_of(key);
     input.oninput = () => {
       if (!input.validity.valid) return;
       row[at] = input.valueAsNumber;
@@ -202,6 +216,102 @@
     };
     delete cell.dataset.show;
     cell.replaceChildren(input);
+    return input;
+  }
+
+  // What can be dragged of a hinge: where it is, and what is moved if it is dragged there.
+
+  const kink = ([slope, intercept]) => -intercept / slope;
+  // Where a hinge leaves the picture, on the side where it is on.
+  function end([slope, intercept, weight], [[left, right], [low, high]]) {
+    const edge = slope > 0 ? right : left, start = Math.min(Math.max(kink([slope, intercept]), left), right);
+    const rise = weight * (slope * start + intercept), most = 0.95 * (weight * slope * (edge - start) > 0 ? high : low);
+    const there = start + (most - rise) / (weight * slope);
+    return Number.isFinite(there) && Math.abs(there - start) < Math.abs(edge - start) ? there : edge;
+  }
+  const height = ([slope, intercept, weight], x) => weight * Math.max(slope * x + intercept, 0);
+  const round = (value) => Number(Math.min(Math.max(value, -99), 99).toFixed(2));
+
+  const HANDLES = {
+    intercept: {
+      k: 1, shape: "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0",
+      x: (row, [[left, right]]) => Math.min(Math.max(kink(row), left), right),
+      at: (row) => [kink(row), 0],
+      drag: ([slope, , weight], x) => [slope, round(-slope * x), weight],
+    },
+    slope: {
+      k: 0, shape: "M0 -8L8 0L0 8L-8 0z",
+      x: (row, ranges) => (HANDLES.intercept.x(row, ranges) + end(row, ranges)) / 2,
+      at: (row, x) => [x, height(row, x)],
+      // The kink stays, and the side on which the hinge is on.
+      drag: (row, y, x) => {
+        const start = kink(row), slope = y / (row[2] * (x - start));
+        if (!Number.isFinite(slope)) return row;
+        const same = Math.sign(row[0]) * Math.max(Math.sign(row[0]) * round(slope), 0.05);
+        return [same, round(-same * start), row[2]];
+      },
+    },
+    weight: {
+      k: 2, shape: "M-6 -6h12v12h-12z",
+      x: end,
+      at: (row, x) => [x, height(row, x)],
+      drag: (row, y, x) => {
+        const bare = height([row[0], row[1], 1], x);
+        return bare > 0 ? [row[0], row[1], round(y / bare)] : row;
+      },
+    },
+  };
+
+  function svg(tag, attributes, ...parts) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...parts);
+    return element;
+  }
+
+  // One handle of hinge r, and a line that shows which way a step of descent moves it, several times as long.
+  function handle(figure, state, r, { k, shape, x, at, drag }, changed) {
+    const arrow = svg("path", { class: "ahead" });
+    const grip = svg("g", { class: "grip" }, svg("circle", { r: 14 }), svg("path", { d: shape }));
+    part(figure, "plane").closest("svg").append(arrow, grip);
+    grip.onpointerdown = (event) => {
+      event.preventDefault();
+      grip.setPointerCapture(event.pointerId);
+    };
+    grip.onpointermove = (event) => {
+      if (!grip.hasPointerCapture(event.pointerId)) return;
+      const box = part(figure, "plane").getBoundingClientRect(), [[left, right], [low, high]] = state.ranges;
+      const across = left + (event.clientX - box.left) / box.width * (right - left);
+      const up = high - (event.clientY - box.top) / box.height * (high - low);
+      const now = state.P[r];
+      const to = k === 1 ? Math.min(Math.max(across, left), right) : Math.min(Math.max(up, low), high);
+      state.P[r].splice(0, 3, ...drag([...now], to, x(now, state.ranges)));
+      changed();
+    };
+    return (gradients) => {
+      const row = state.P[r], there = x(row, state.ranges);
+      const now = k === 1 ? [there, 0] : at(row, there);
+      const then = row.map((value, of) => (of === k ? value - AHEAD * state.rate * gradients[r][k] : value));
+      grip.setAttribute("transform", `translate(${place(now, state)})`);
+      const [before, after] = [at(row, there), at(then, there)];
+      const moved = now.map((value, axis) => value + after[axis] - before[axis]);
+      arrow.setAttribute("d", line([now, moved.every(Number.isFinite) ? moved : now], state));
+    };
+  }
+
+  // Hinges and their sum are straight from kink to kink.
+  function lines(figure, { P, c, ...plane }) {
+    const [left, right] = plane.ranges[0], kinks = P.map(kink).filter((x) => left < x && x < right);
+    const corners = [left, ...kinks.sort((one, other) => one - other), right];
+    const path = (rows, bias) =>
+      line(corners.map((x) => [x, rows.reduce((sum, row) => sum + height(row, x), bias)]), plane);
+    P.forEach((row, r) => part(figure, `unit${r}`).setAttribute("d", path([row], 0)));
+    part(figure, "sum").setAttribute("d", path(P, c));
+  }
+  function stepped(state) {
+    const { dP, dc } = hinges(state);
+    state.P.forEach((row, r) => row.forEach((value, k) => { row[k] = value - state.rate * dP[r][k]; }));
+    state.c -= state.rate * dc;
   }
 
   // The figures.
@@ -221,11 +331,11 @@
       let path = [start];
       function draw() {
         state.rate = rate(state.exponent);
-        const ball = descent(state), at = place(state, state);
+        const ball = descent(state), at = [state.w, state.b];
         show(figure, { ...state, ...ball, steps: path.length - 1, told: told(path, ball, state) });
-        part(figure, "path").setAttribute("d", `M${path.map((point) => place(point, state)).join("L")}`);
-        part(figure, "next").setAttribute("d", `M${at}L${place(ball.next, state)}`);
-        part(figure, "ball").setAttribute("transform", `translate(${at})`);
+        part(figure, "path").setAttribute("d", line(path.map(({ w, b }) => [w, b]), state));
+        part(figure, "next").setAttribute("d", line([at, [ball.next.w, ball.next.b]], state));
+        part(figure, "ball").setAttribute("transform", `translate(${place(at, state)})`);
         moved.follow();
       }
       function go(steps) {
@@ -241,6 +351,46 @@
         draw();
       });
       controls(figure, ...moved.labels, button("One step", () => go(1)), button("20 steps", () => go(20)), back);
+      draw();
+    },
+
+    hinges(figure, state) {
+      const start = structuredClone(state), inputs = new Map();
+      const scales = { c: [-2, 2, 0.05, "Bias"], rate: [0.01, 0.4, 0.01, "Learning rate"] };
+      const moved = sliders(state, scales, () => draw());
+      let steps = 0;
+      function draw() {
+        const { dead, ...made } = hinges(state);
+        const told = dead.map((r) => `Hinge ${r + 1} is off everywhere: its gradients are 0, and no step moves it.`);
+        show(figure, { ...entries(made), ...made, steps, told: told.join(" ") });
+        lines(figure, state);
+        handles.forEach((follow) => follow(made.dP));
+        for (const [key, input] of inputs)
+          if (input !== document.activeElement) input.value = Number(state.P[key[1]][key[2]].toFixed(4));
+        moved.follow();
+      }
+      const handles = state.P.flatMap((_, r) =>
+        Object.values(HANDLES).map((kind) => handle(figure, state, r, kind, draw)));
+      for (const cell of figure.querySelectorAll("[data-name=P] td")) {
+        const key = cell.dataset.show, title = ["Slope", "Intercept", "Output weight"][key[2]];
+        inputs.set(key, editor(cell, key, state, draw, () => `${title} of hinge ${Number(key[1]) + 1}`));
+      }
+      function go(count) {
+        for (let k = 0; k < count; k++) stepped(state);
+        steps += count;
+        draw();
+      }
+      const back = button("Back to the start", () => {
+        state.P.forEach((row, r) => row.splice(0, 3, ...start.P[r]));
+        state.c = start.c;
+        steps = 0;
+        draw();
+      });
+      const hint = make("p", {
+        textContent: "Drag a kink (○), a slope (◇) or a weight (□), or write a number. The orange lines show which way "
+          + `a step of descent leads, ${AHEAD} times as long.`,
+      });
+      controls(figure, hint, ...moved.labels, button("One step", () => go(1)), button("100 steps", () => go(100)), back);
       draw();
     },
 

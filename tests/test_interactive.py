@@ -13,8 +13,9 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page
 from test_accessibility import AXE, PALE
+from test_pictures import box_of
 
-from handgrad.interactive import _descent, _level, chain, descent, number, transpose, two_paths
+from handgrad.interactive import _descent, _hinges, _level, chain, descent, hinges, number, transpose, two_paths
 
 ROOT = Path(__file__).parent.parent
 GIVEN: dict[str, Any] = {
@@ -29,6 +30,14 @@ FIGURES = {
     "descent": descent(),
     "transpose": transpose(**GIVEN),
 }
+PLACES = torch.linspace(-1.5, 1.5, 101, dtype=torch.float64)
+HINGES: dict[str, Any] = {
+    "parameters": torch.tensor([[1.0, 1.0, -1.0], [1.0, 0.0, 1.5], [1.0, -0.5, -1.0]]),
+    "bias": 0.0,
+    "x": PLACES,
+    "t": torch.sin(3 * PLACES) + PLACES / 2,
+}
+FIGURES["hinges"] = hinges(**HINGES)
 Numbers = dict[str, Any]
 
 
@@ -94,12 +103,10 @@ def drag(page: Page, name: str, label: str, value: float) -> None:
     page.locator(f"#{name}").get_by_role("slider", name=label, exact=True).fill(str(value))
 
 
-def test_the_script_is_small() -> None:
-    assert len(gzip.compress((ROOT / "posts" / "interactive.js").read_bytes())) < 20_000
-
-
-def test_functions_of_the_script_fit_a_screen() -> None:
-    lines = (ROOT / "posts" / "interactive.js").read_text().splitlines()
+def test_the_script_is_small_and_its_functions_fit_a_screen() -> None:
+    script = (ROOT / "posts" / "interactive.js").read_text()
+    assert len(gzip.compress(script.encode())) < 20_000
+    lines = script.splitlines()
     long, opened_at = [], {}
     for count, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -163,8 +170,7 @@ def test_axe_finds_nothing_no_text_is_pale_and_nothing_is_wider_than_the_page(
 def test_targets_are_large_enough_and_named(page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 900})
     for part in page.locator("main :is(button, input)").all():
-        box = part.bounding_box()
-        assert box
+        box = box_of(part)
         assert min(box["width"], box["height"]) >= 24, part.evaluate("part => part.outerHTML")
 
 
@@ -379,7 +385,8 @@ def test_the_ball_takes_one_step_or_twenty_and_goes_back_to_the_start(page: Page
 )
 def test_words_say_what_the_learning_rate_did(page: Page, rate: float, steps: list[int], told: str) -> None:
     drag(page, "descent", "Learning rate", round(math.log10(rate) * 20) / 20)
-    assert page.get_by_role("slider", name="Learning rate").get_attribute("aria-valuetext") == str(rate)
+    slider = page.locator("#descent").get_by_role("slider", name="Learning rate")
+    assert slider.get_attribute("aria-valuetext") == str(rate)
     for count in steps:
         page.locator("#descent").get_by_role("button", name="20 steps" if count == 20 else "One step").click()
     assert shown(page, "descent", "told").startswith(told)
@@ -388,3 +395,106 @@ def test_words_say_what_the_learning_rate_did(page: Page, rate: float, steps: li
         at = _descent(w, b)
         w, b = w - rate * at["dw"], b - rate * at["db"]
     assert shown(page, "descent", "L") == number(_descent(w, b)["L"])
+
+
+def test_the_error_of_hinges_and_its_gradients_are_those_of_the_layers_and_of_autograd(page: Page) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.linspace(-1.5, 1.5, 21, dtype=torch.float64)
+    states: list[Numbers] = [
+        {
+            "P": torch.randn(3, 3, generator=generator, dtype=torch.float64).tolist(),
+            "c": torch.randn((), generator=generator, dtype=torch.float64).item(),
+            "x": x.tolist(),
+            "t": torch.randn(21, generator=generator, dtype=torch.float64).tolist(),
+        }
+        for _ in range(200)
+    ]
+    for state, found in zip(states, by_script(page, "hinges", states), strict=True):
+        P, c, t = leaf(state["P"]), leaf(state["c"]), torch.tensor(state["t"], dtype=torch.float64)
+        units = torch.relu(x[:, None] * P[:, 0] + P[:, 1])
+        loss = torch.nn.functional.mse_loss(units @ P[:, 2] + c, t)
+        dP, dc = differentiated(loss, P, c)
+        assert is_close(found["L"], loss.item())
+        assert is_close(found["dP"], dP)
+        assert is_close(found["dc"], dc)
+        assert found["dead"] == [r for r in range(3) if not units[:, r].any()]
+
+
+def grip(page: Page, hinge: int, kind: int) -> Locator:
+    return page.locator("#hinges .grip").nth(3 * hinge + kind)
+
+
+def pull(page: Page, handle: Locator, right: float, down: float) -> None:
+    """Drag something by a part of the width and of the height of its picture."""
+    handle.scroll_into_view_if_needed()
+    box, plane = box_of(handle), box_of(page.locator("#hinges [data-part='plane']"))
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right * plane["width"], y + down * plane["height"])
+    page.mouse.up()
+
+
+def written(page: Page) -> list[float]:
+    return [float(field.input_value()) for field in page.locator("#hinges td input").all()]
+
+
+def test_a_kink_a_slope_and_a_weight_are_dragged(page: Page) -> None:
+    before = float(shown(page, "hinges", "L"))
+    pull(page, grip(page, 1, 0), 0.1, 0)
+    start = written(page)
+    assert start[:3] + start[6:] == [1, 1, -1, 1, -0.5, -1]
+    assert start[3:6] == [1, pytest.approx(-0.3, abs=0.02), 1.5]
+    pull(page, grip(page, 1, 1), 0, -0.1)
+    slope, intercept, weight = written(page)[3:6]
+    assert slope > 1.2
+    assert -intercept / slope == pytest.approx(0.3, abs=0.03)
+    assert weight == 1.5
+    pull(page, grip(page, 1, 2), 0, 0.3)
+    assert written(page)[3:5] == [slope, intercept]
+    assert 0 < written(page)[5] < 1.3
+    at = torch.tensor(written(page)).view(3, 3)
+    assert shown(page, "hinges", "L") == number(_hinges(at.double(), 0.0, HINGES["x"], HINGES["t"])[0])
+    assert float(shown(page, "hinges", "L")) != before
+
+
+def test_the_numbers_of_a_hinge_are_written_and_its_line_follows(page: Page) -> None:
+    line = page.locator("#hinges [data-part='unit0']")
+    assert line.get_attribute("d") == "M0.0 120.0L53.3 120.0L160.0 174.5L213.3 201.8L320.0 256.4"
+    page.get_by_role("spinbutton", name="Output weight of hinge 1").fill("0")
+    assert {point.split()[1] for point in str(line.get_attribute("d"))[1:].split("L")} == {"120.0"}
+    assert shown(page, "hinges", "dP00") == shown(page, "hinges", "dP01") == "0"
+
+
+def test_steps_of_descent_are_those_of_sgd(page: Page) -> None:
+    figure = page.locator("#hinges")
+    start = [*written(page), shown(page, "hinges", "L")]
+    figure.get_by_role("button", name="One step").press("Enter")
+    figure.get_by_role("button", name="100 steps").click()
+    P, c = leaf(HINGES["parameters"].tolist()), leaf(0.0)
+    sgd = torch.optim.SGD([P, c], lr=0.05)
+    for _ in range(101):
+        output = torch.relu(PLACES[:, None] * P[:, 0] + P[:, 1]) @ P[:, 2] + c
+        loss = torch.nn.functional.mse_loss(output, HINGES["t"])
+        P.grad, c.grad = torch.autograd.grad(loss, (P, c))
+        sgd.step()
+    assert written(page) == pytest.approx(P.flatten().tolist(), abs=1e-4)
+    assert [shown(page, "hinges", "steps"), float(shown(page, "hinges", "L"))] == [
+        "101",
+        pytest.approx(0.152, abs=0.01),
+    ]
+    figure.get_by_role("button", name="Back to the start").click()
+    assert [*written(page), shown(page, "hinges", "L")] == start
+
+
+def test_too_long_steps_kill_hinges_and_the_words_say_which(page: Page) -> None:
+    drag(page, "hinges", "Learning rate", 0.3)
+    page.locator("#hinges").get_by_role("button", name="100 steps").click()
+    assert all(f"Hinge {k} is off everywhere" in shown(page, "hinges", "told") for k in (1, 2, 3))
+    assert {shown(page, "hinges", f"dP{r}{k}") for r in range(3) for k in range(3)} == {"0"}
+
+
+@pytest.mark.parametrize("name", ["parameters", "x", "t"])
+def test_hinges_of_other_shapes_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"shapes \(units, 3\), \(n\) and \(n\)"):
+        hinges(**HINGES | {name: HINGES[name][..., 1:]})

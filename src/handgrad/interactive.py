@@ -13,6 +13,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from handgrad.graphs import arrow
@@ -25,6 +26,10 @@ VALUE, GRADIENT = "var(--value, #3a7cbe)", "var(--gradient, #b3661a)"
 """Colours of the page; those in a notebook stand out from black as well as from white."""
 
 Numbers = Mapping[str, float]
+Ranges = tuple[tuple[float, float], tuple[float, float]]
+TRUTH = 0.5, 2.0
+RANGES, SIZE = ((0.0, 1.8), (0.6, 2.7)), (320, 240)
+"""How far the axes of weight and bias go, and how long the axes of a plane are."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,19 +190,19 @@ def descent(w: float = 1.0, b: float = 1.0, rate: float = 0.003, *, script: str 
     ball, ahead = _at(w, b), _at(w - rate * now["dw"], b - rate * now["db"])
     lines = "".join(f'<path d="M{" ".join(_at(*point) for point in _level(10**k))}"/>' for k in LEVELS)
     parts = (
-        f'<svg aria-hidden="true" width="{SIZE[0]}" height="{SIZE[1]}" viewBox="0 0 {SIZE[0]} {SIZE[1]}">'
         f'<g {LINES.replace("1.5", "0.8")} opacity="0.6">{lines}</g>'
         f'<path d="M{_at(*TRUTH)}m-6 -6l12 12m0 -12l-12 12" {LINES}/>'
         f'<g color="{VALUE}"><path data-part="path" d="M{ball}" {LINES}/></g>'
         f'<g color="{GRADIENT}"><path data-part="next" d="M{ball}L{ahead}" {LINES.replace("1.5", "3")}/></g>'
-        f'<circle data-part="ball" r="5" fill="{VALUE}" transform="translate({ball})"/></svg>'
+        f'<circle data-part="ball" r="5" fill="{VALUE}" transform="translate({ball})"/>'
     )
     words = (
         f"Lines of equal loss in the plane of w and b form a long, narrow, bent valley around the truth, w = "
         f"{number(TRUTH[0])} and b = {number(TRUTH[1])}. A ball stands at w = {number(w)}, b = {number(b)}, where the "
         f"loss is {number(now['L'])} and the gradients are {_listed(now, 'dw db')}."
     )
-    drawing = _picture("Lines of equal loss, and a ball that descends", words, (-40, -8, 362, 286), _axes(), parts)
+    axes = _axes("wb", (0, 0.5, 1, 1.5), (1, 1.5, 2, 2.5))
+    drawing = _plane("Lines of equal loss, and a ball that descends", words, axes, parts)
     shown = {key: _shown(key, now) for key in now}
     result = (
         f"<p>After {shown['steps']} steps: w = {shown['w']}, b = {shown['b']}, loss {shown['L']}. "
@@ -209,9 +214,6 @@ def descent(w: float = 1.0, b: float = 1.0, rate: float = 0.003, *, script: str 
     return Interactive("descent", state, body, words, script)
 
 
-TRUTH = 0.5, 2.0
-RANGES, SIZE = ((0.0, 1.8), (0.6, 2.7)), (320, 240)
-"""How far the axes of w and b go, and how long they are."""
 LEVELS = -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5
 """The logarithms of the losses of which lines are drawn."""
 INPUTS = [i / 100 for i in range(100)]
@@ -261,21 +263,87 @@ def _end(loss: float, edge: float) -> float:
     return inside
 
 
-def _at(w: float, b: float) -> str:
-    """Return where a point of the plane is in its drawing."""
-    parts = zip((w, b), RANGES, SIZE, strict=True)
-    x, y = (size * (value - low) / (high - low) for value, (low, high), size in parts)
-    return f"{x:.1f} {SIZE[1] - y:.1f}".replace(".0", "")
+def _at(x: float, y: float, ranges: Ranges = RANGES) -> str:
+    """Return where a point of a plane is in its drawing."""
+    parts = zip((x, y), ranges, SIZE, strict=True)
+    across, up = (size * (value - low) / (high - low) for value, (low, high), size in parts)
+    return f"{across:.1f} {SIZE[1] - up:.1f}".replace(".0", "")
 
 
-def _axes() -> str:
-    """Return the frame of the plane, with its numbers."""
-    across = [(w, *map(float, _at(w, 0).split())) for w in (0, 0.5, 1, 1.5)]
-    up = [(b, *map(float, _at(0, b).split())) for b in (1, 1.5, 2, 2.5)]
-    ticks = [_text(number(w), x, SIZE[1] + 13, "middle") for w, x, _ in across]
-    ticks += [_text(number(b), -8, y, "end") for b, _, y in up]
-    names = _text("w", SIZE[0], SIZE[1] + 13, "end") + _text("b", -8, 5, "end")
-    return f'<rect width="{SIZE[0]}" height="{SIZE[1]}" {LINES}/>{"".join(ticks)}{names}'
+def _axes(names: str, across: Sequence[float], up: Sequence[float], ranges: Ranges = RANGES) -> str:
+    """Return the frame of a plane, with some numbers on its axes."""
+    ticks = [_text(number(x), float(_at(x, 0, ranges).split()[0]), SIZE[1] + 13, "middle") for x in across]
+    ticks += [_text(number(y), -8, float(_at(0, y, ranges).split()[1]), "end") for y in up]
+    ends = _text(names[0], SIZE[0], SIZE[1] + 13, "end") + _text(names[1], -8, 5, "end")
+    frame = f'<rect data-part="plane" width="{SIZE[0]}" height="{SIZE[1]}" {LINES} pointer-events="none"/>'
+    return f"{frame}{''.join(ticks)}{ends}"
+
+
+def _plane(title: str, words: str, axes: str, drawn: str) -> str:
+    """Return a drawing of which what lies outside the axes is cut off."""
+    inner = f'<svg aria-hidden="true" width="{SIZE[0]}" height="{SIZE[1]}" viewBox="0 0 {SIZE[0]} {SIZE[1]}">'
+    return _picture(title, words, (-40, -10, SIZE[0] + 54, SIZE[1] + 34), axes, f"{inner}{drawn}</svg>")
+
+
+def hinges(parameters: Tensor, bias: float, x: Tensor, t: Tensor, *, rate: float = 0.05) -> Interactive:
+    """Return a curve and the sum of hinges that is to follow it, which readers drag, write, or let descend.
+
+    `parameters` (units, 3) holds the slope, the intercept and the output weight of each hinge, for up to nine; `bias`
+    is the output's. x (n), t (n) are the points of the curve. The loss is the mean squared error. ValueError if
+    something has another shape.
+    """
+    shapes = [tuple(each.shape) for each in (parameters, x, t)]
+    units, n = len(parameters), x.numel()
+    if shapes != [(units, 3), (n,), (n,)] or not 0 < units < 10 or n < 2:
+        raise ValueError(f"parameters, x and t must be of shapes (units, 3), (n) and (n), not {shapes}")
+    P, x, t = parameters.double(), x.double(), t.double()
+    loss, gradients, of_bias = _hinges(P, bias, x, t)
+    now = {"L": loss, "steps": 0, "dc": of_bias}
+    ranges = (float(x.min()), float(x.max())), (-2.2, 2.2)
+    curve = "L".join(_at(float(a), float(b), ranges) for a, b in zip(x, t, strict=True))
+    corners = [ranges[0][0], *sorted(-float(b / w) for w, b, _ in P if w and _inside(-b / w, ranges[0])), ranges[0][1]]
+    each = [(P[r : r + 1], 0.0, f'stroke="{VALUE}" data-part="unit{r}"') for r in range(units)]
+    whole = P, bias, 'stroke="currentColor" stroke-dasharray="6 4" data-part="sum"'
+    drawn = f'<path d="M{curve}" fill="none" stroke="currentColor" stroke-width="6" opacity="0.3"/>'
+    for some, c, style in [*each, whole]:
+        ends = "L".join(_at(place, float(_output(some, c, torch.tensor(place))), ranges) for place in corners)
+        drawn += f'<path d="M{ends}" fill="none" stroke-width="2" {style}/>'
+    words = (
+        f"A curve, {units} hinges and their sum. Slope, intercept and output weight of each: "
+        f"{'; '.join(', '.join(map(number, row)) for row in P)}; bias {number(bias)}. The loss is {number(loss)}."
+    )
+    axes = _axes("xy", (-1, 0, 1), (-2, -1, 0, 1), ranges)
+    columns, rows = ("slope", "intercept", "weight"), [f"{r + 1}" for r in range(units)]
+    tables = [_table(name, tensor, (), columns, rows) for name, tensor in {"P": P, "dP": gradients}.items()]
+    legend = "Thick: the curve. Thin: the hinges. Dashed: their sum with the bias."
+    result = (
+        f'<div class="result"><p>After {_shown("steps", now)} steps: loss {_shown("L", now)}, gradient of '
+        f"the bias {_shown('dc', now)}. {_line('told', '')}</p></div>"
+    )
+    body = (
+        f'{_plane("Hinges that follow a curve", words, axes, drawn)}\n<div class="side"><p>{legend}</p>{result}</div>\n'
+        f'<div class="pairs"><div class="pair">{"".join(tables)}</div></div>'
+    )
+    state = {"P": P.tolist(), "c": bias, "rate": rate, "x": x.tolist(), "t": t.tolist()}
+    return Interactive("hinges", state | {"ranges": ranges, "size": SIZE}, body, words, SCRIPT)
+
+
+def _inside(value: Tensor, ends: tuple[float, float]) -> bool:
+    return ends[0] < float(value) < ends[1]
+
+
+def _output(P: Tensor, bias: float, x: Tensor) -> Tensor:
+    """Return the sum of hinges at places."""
+    return torch.relu(x[..., None] * P[:, 0] + P[:, 1]) @ P[:, 2] + bias
+
+
+def _hinges(P: Tensor, bias: float, x: Tensor, t: Tensor) -> tuple[float, Tensor, float]:
+    """Return the mean squared error, its gradient with respect to the parameters, and that with respect to the bias."""
+    errors = _output(P, bias, x) - t
+    grad = 2 * errors / len(x)
+    hinge = torch.relu(x[:, None] * P[:, 0] + P[:, 1])
+    on = grad[:, None] * P[:, 2] * (hinge > 0)
+    return float(errors.square().mean()), torch.stack([x @ on, on.sum(0), grad @ hinge], dim=1), float(grad.sum())
 
 
 def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIPT) -> Interactive:
@@ -316,10 +384,11 @@ def _sum(X: Tensor, G: Tensor, row: int) -> tuple[str, list[str]]:
 
 DIFFERENTIATED = ("X", "dX"), ("W", "dW"), ("b", "db")
 OF_LAYER = {"Y": " = XW + b", "G": " = ∂L/∂Y", "dX": " = GWᵀ", "dW": " = XᵀG", "db": " = sum of rows of G"}
+CAPTIONS = {"P": "The hinges", "dP": "Their gradients"}
 
 
 def _heading(name: str) -> str:
-    return _name(name) + OF_LAYER.get(name, "")
+    return CAPTIONS.get(name, _name(name) + OF_LAYER.get(name, ""))
 
 
 def _places(tensor: Tensor) -> list[tuple[int, ...]]:
@@ -327,7 +396,9 @@ def _places(tensor: Tensor) -> list[tuple[int, ...]]:
     return [*itertools.product(*map(range, tensor.shape))]
 
 
-def _table(name: str, tensor: Tensor, lit: Collection[str]) -> str:
+def _table(
+    name: str, tensor: Tensor, lit: Collection[str], columns: Sequence[str] = (), rows: Sequence[str] = ()
+) -> str:
     """Return a table of which the script finds each entry, a vector as one row; some entries are lit."""
     cells: dict[int, str] = {}
     for place in _places(tensor):
@@ -336,10 +407,13 @@ def _table(name: str, tensor: Tensor, lit: Collection[str]) -> str:
         row = place[0] if len(place) == 2 else 0
         cells[row] = cells.get(row, "") + f'<td{chosen} data-show="{key}">{number(tensor[place])}</td>'
     kind = "gradient" if name.startswith(("d", "G")) else "value"
-    rows = "".join(f"<tr>{row}</tr>" for row in cells.values())
+    heads = [f'<th scope="row">{row}</th>' for row in rows] or [""] * len(cells)
+    top = "".join(f'<th scope="col">{text}</th>' for text in ("hinge", *columns)) if columns else ""
+    body = "".join(f"<tr>{head}{row}</tr>" for head, row in zip(heads, cells.values(), strict=True))
+    top = f"<thead><tr>{top}</tr></thead>" if columns else ""
     # Quarto would make a Bootstrap table of it.
     opening = f'<table class="entries {kind}" data-name="{name}" data-quarto-disable-processing="true">'
-    return f"{opening}<caption>{_heading(name)}</caption><tbody>{rows}</tbody></table>"
+    return f"{opening}<caption>{_heading(name)}</caption>{top}<tbody>{body}</tbody></table>"
 
 
 def _indexed(key: str) -> str:
