@@ -387,10 +387,11 @@
         draw();
       });
       const hint = make("p", {
-        textContent: "Drag a kink (○), a slope (◇) or a weight (□), or write a number. The orange lines show which way "
-          + `a step of descent leads, ${AHEAD} times as long.`,
+        textContent: "Drag a kink (○), a slope (◇) or a weight (□), or write a number. The orange lines show which "
+          + `way a step of descent leads, ${AHEAD} times as long.`,
       });
-      controls(figure, hint, ...moved.labels, button("One step", () => go(1)), button("100 steps", () => go(100)), back);
+      const on = [button("One step", () => go(1)), button("100 steps", () => go(100))];
+      controls(figure, hint, ...moved.labels, ...on, back);
       draw();
     },
 
