@@ -192,6 +192,6 @@ def test_editing_a_layer_runs_the_posts_that_use_it_and_no_other(layer_posts: tu
 
 def test_the_page_of_animations_is_no_larger_than_a_photograph(site: Path) -> None:
     page = site / "posts" / "curve-fitting" / "index.html"
-    assert page.read_text().count("<svg viewBox") == 5
+    assert page.read_text().count('<svg viewBox="0 0 300 200"') == 5
     assert page.stat().st_size < 300_000
     assert (site / "posts" / "player.js").exists()
