@@ -111,6 +111,13 @@ def test_the_home_page_names_the_lesson_in_the_order_of_the_dates_and_lists_what
     assert not {*named} & (OTHERS - {"questions"})
 
 
+def test_the_home_page_has_a_figure_to_move_and_its_script(site: Path) -> None:
+    html = (site / "index.html").read_text()
+    assert 'data-figure="chain"' in html
+    assert 'src="posts/interactive.js"' in html
+    assert (site / "posts" / "interactive.js").is_file()
+
+
 def test_the_receipts_page_shows_the_total_of_the_build(site: Path) -> None:
     others = (post.parent.name for post in POSTS if post.parent.name != "receipts")
     pages = [site / "index.html", *(site / "posts" / name / "index.html" for name in others)]
