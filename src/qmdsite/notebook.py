@@ -176,7 +176,8 @@ def _id(label: str) -> str:
 def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, Any]:
     name = _id(cell.options.get("label", f"cell-{cell.number}"))
     about: dict[str, Any] = {"tags": ["raises-exception"]} if cell.options.get("error") else {}
-    if cell.options.get("code-fold") is True:
+    # As in Quarto's, code is folded on the page alone: who runs a notebook reads it. A solution waits to be asked for.
+    if name.startswith("solution-"):
         about["jupyter"] = {"source_hidden": True}
     start = {"cell_type": "code", "execution_count": count, "id": name, "metadata": about}
     return start | {"outputs": outputs, "source": cell.code}
