@@ -18,12 +18,24 @@ def likeness(found: Tensor, expected: Tensor, counts: Mapping[str, int] | None =
     if found.shape != expected.shape:
         return next(_in_another_shape(found, expected), "")
     if not found.any():
-        return "it is 0 everywhere"
+        return "it is 0 everywhere" if found.ndim else ""
     factor = float((found * expected).sum() / (expected**2).sum())
     if same(found, factor * expected):
         return _times(factor, int(expected.count_nonzero()), counts or {})
     square = expected.ndim == 2 and expected.shape[0] == expected.shape[1]
     return "it is the right one, transposed" if square and same(found.T, expected) else ""
+
+
+def where(found: Tensor, expected: Tensor, input: Tensor) -> str:
+    """Return on which sides of 0 the input is where the tensors differ, "" if on all."""
+    if not found.shape == expected.shape == input.shape:
+        return ""
+    wrong = ~torch.isclose(found.double(), expected.double(), rtol=1e-5, atol=1e-8)
+    sides, every = ({*signs.int().tolist()} for signs in (input[wrong].sign(), input.sign().flatten()))
+    names = [name for side, name in ((-1, "negative"), (0, "0"), (1, "positive")) if side in sides]
+    # A lone entry may be at any side by chance, but 0 is rare.
+    told = sides < every and (wrong.sum() > 1 or sides == {0})
+    return f"it is wrong only where the input is {' or '.join(names)}" if told else ""
 
 
 def sizes_in(tensor: Tensor) -> dict[str, int]:
@@ -36,7 +48,7 @@ def sizes_in(tensor: Tensor) -> dict[str, int]:
 
 def same(one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors have one shape, and numbers that differ by rounding at most."""
-    return one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=1e-6, atol=1e-9)
+    return one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=1e-5, atol=1e-8)
 
 
 def _in_another_shape(found: Tensor, expected: Tensor) -> Iterator[str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from handgrad.layer import Layer, as_function, backward, gradients, takes_needs_input_grad
-from handgrad.likeness import likeness, same, sizes_in
+from handgrad.likeness import likeness, same, sizes_in, where
 from handgrad.symbolic.compiled import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -249,8 +249,7 @@ class _Check:
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
         self.solved("forward", output)
-        sizes = sizes_in(inputs[0])
-        self.compare("output", self.referee, output, expected.detach(), numbers, clue=partial(likeness, counts=sizes))
+        self.compare("output", self.referee, output, expected.detach(), numbers, clue=partial(_clue, input=inputs[0]))
         earlier = [*map(torch.zeros_like, inputs[:count]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
         for parameter, grad in zip(parameters, earlier[count:], strict=True):
             parameter.grad = grad.clone()
@@ -263,7 +262,9 @@ class _Check:
         results = [*self.of_inputs(returned, numbers), *(parameter.grad for parameter in parameters)]
         of_ones = torch.autograd.grad(expected, leaves, torch.ones_like(expected))
         for name, result, old, grad, plain in zip(self.names, results, earlier, grads, of_ones, strict=True):
-            clue = partial(_clue, earlier=old, grad=grad, of_ones=plain, grad_output=grad_output, counts=sizes)
+            clue = partial(
+                _clue_of_gradient, earlier=old, grad=grad, of_ones=plain, grad_output=grad_output, input=inputs[0]
+            )
             self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers, clue=clue)
         self.input_not_wanted(layer, results, earlier, grad_output, numbers)
         self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
@@ -441,27 +442,33 @@ def _line(words: str | None) -> str:
     return f"  {words}\n" if words else ""
 
 
-def _clue(
+def _clue(found: Tensor, expected: Tensor, input: Tensor, **more: int) -> str:
+    return likeness(found, expected, sizes_in(input) | more) or where(found, expected, input)
+
+
+def _clue_of_gradient(
     found: Tensor,
     expected: Tensor,
     earlier: Tensor,
     grad: Tensor,
     of_ones: Tensor,
     grad_output: Tensor,
-    counts: Mapping[str, int],
+    input: Tensor,
 ) -> str:
     """Return what a wrong gradient looks like; `expected` is what was in .grad `earlier`, plus the right one."""
     if earlier.any() and same(found, grad):
         return "it is the right one, but what was in .grad before is gone: add to that, as accumulate does"
     if earlier.any() and same(found, earlier):
         return "it is what was in .grad before: backward has added nothing"
-    counts = counts if grad_output.ndim else {**counts, "the value of grad_output": round(grad_output.item())}
+    more = {} if grad_output.ndim else {"the value of grad_output": round(grad_output.item())}
     for own in (found - earlier, found) if found.shape == earlier.shape else (found,):
         if grad_output.ndim and same(own, of_ones):
             return "it is what a grad_output of ones would give: multiply by grad_output"
+        if same(own, grad_output):
+            return "it is grad_output, as it came"
         if own.shape == grad_output.shape == grad.shape and same(own + grad_output, grad):
             return "it lacks grad_output as a summand"
-        if words := likeness(own, grad, counts):
+        if words := _clue(own, grad, input, **more):
             return words
     return ""
 
@@ -473,11 +480,11 @@ def differs(found: Tensor, expected: Tensor) -> str:
     return f"its dtype is {found.dtype}, and should be {expected.dtype}" if found.dtype != expected.dtype else ""
 
 
-def entries(close: Tensor, found: Tensor, expected: Tensor) -> str:
-    """Return how many entries differ, and the first that does."""
+def entries(close: Tensor, found: Tensor, expected: Tensor, digits: int | None = None) -> str:
+    """Return how many entries differ, and the first that does, with all digits or with so many."""
     place = tuple(int(i) for i in (~close).nonzero()[0])
-    first = f"{found[place].item()} is not {expected[place].item()}" + (f" at {list(place)}" if place else "")
-    return f"{int((~close).sum())} of {close.numel()} entries differ: {first}"
+    first = " is not ".join(_short(tensor[place], digits) for tensor in (found, expected))
+    return f"{int((~close).sum())} of {close.numel()} entries differ: {first}" + (f" at {list(place)}" if place else "")
 
 
 def check_value(
@@ -494,26 +501,25 @@ def check_value(
     coarser one. `mistakes` has what is known to come out if one goes wrong, by a clause that says how.
     """
     if found is None:
-        raise CheckError(f"not solved yet: {what} is None; if you wrote it, its `return` is missing")
+        raise CheckError(f"not solved yet: {what} is None: nothing was set or returned")
     try:
         mine, right = _real(found), _real(expected)
     except (TypeError, ValueError, RuntimeError):
         kind = "a tensor" if isinstance(expected, Tensor) else "a number"
         raise CheckError(f"{what} is {found!r}, and should be {kind}") from None
-    allowed = tolerance or max(TOLERANCE.get(tensor.dtype, 1e-7) for tensor in (mine, right))
+    allowed = tolerance or max(TOLERANCE.get(tensor.dtype, 0.0) for tensor in (mine, right))
     mine, right = mine.double(), right.double()
-    looks = next(
-        (clause for clause, value in (mistakes or {}).items() if same(mine, _real(value).double())),
-        likeness(mine, right, sizes_in(right)),
-    )
+    if mine.shape == right.shape and torch.allclose(mine, right, rtol=allowed, atol=allowed):
+        return
+    known = [clause for clause, value in (mistakes or {}).items() if same(mine, _real(value))]
+    looks = known[0] if known else likeness(mine, right, sizes_in(right))
     if mine.shape != right.shape:
-        raise CheckError(f"{what} is wrong: {differs(mine, right)}\n{_line(looks)}".rstrip())
-    close = torch.isclose(mine, right, rtol=allowed, atol=allowed)
-    if not close.all():
-        words = (
-            entries(close, mine, right) if right.ndim else f"it is {_short(found)}, and should be {_short(expected)}"
-        )
-        raise CheckError(f"{what} is wrong\n{_line(looks)}  {words}")
+        words = differs(mine, right)
+    elif right.ndim:
+        words = entries(torch.isclose(mine, right, rtol=allowed, atol=allowed), mine, right, 6)
+    else:
+        words = f"it is {_short(mine, 6)}, and should be {_short(right, 6)}"
+    raise CheckError(f"{what} is wrong\n{_line(looks)}  {words}")
 
 
 def _real(value: Any) -> Tensor:
@@ -523,8 +529,9 @@ def _real(value: Any) -> Tensor:
     return tensor
 
 
-def _short(value: Any) -> str:
-    return str(value.item() if isinstance(value, Tensor) else value)
+def _short(value: Tensor, digits: int | None) -> str:
+    number = float(value)
+    return str(value.item()) if digits is None else f"{number:.0f}" if number.is_integer() else f"{number:.{digits}g}"
 
 
 def name_of(function: Callable[..., object]) -> str:
