@@ -116,7 +116,7 @@ def test_the_text_of_a_notebook_is_what_jupyter_shows(noted: Project, words: str
 def test_the_cells_of_a_notebook_are_those_of_the_page_with_their_outputs(noted: Project) -> None:
     install, *code = [cell for cell in notebook(noted, "notes").cells if cell.cell_type == "code"]
     assert install.source == '%pip install --quiet "it @ git+https://z.org/me/it"'
-    ids = ["cell-1", "cell-2", "says", "exercise-x", "cell-6", "cell-7", "fig-drawn", "cell-9"]
+    ids = ["cell-1", "cell-2", "says", "check-x", "cell-6", "cell-7", "fig-drawn", "cell-9"]
     assert [cell.id for cell in code] == ids
     assert [cell.execution_count for cell in code] == [*range(1, 9)]
     assert [dict(cell.metadata) for cell in code[3:5]] == [
