@@ -229,7 +229,7 @@ class WeightGradIgnoresGradOutput(LinearParts):
         return X.T @ torch.ones_like(G)
 
 
-@wrong("linear", r"BiasGradKeepsTheSummedDimension\.backward raises .*\[1, 4\].*\[4\]")
+@wrong("linear", r"BiasGradKeepsTheSummedDimension\.backward raises .* shape \(1, 4\), its parameter \(4,\): sum over")
 class BiasGradKeepsTheSummedDimension(LinearParts):
     def bias_grad(self, X: Tensor, G: Tensor) -> Tensor:
         return G.sum(0, keepdim=True)
@@ -247,7 +247,7 @@ class BiasGradAveragedOverTheBatch(LinearParts):
         return G.mean(0)
 
 
-@wrong("linear", "gradient of bias")
+@wrong("linear", r"backward raises ValueError: the gradient has the shape \(\), its parameter \(4,\)")
 class BiasGradIsOneNumber(LinearParts):
     def bias_grad(self, X: Tensor, G: Tensor) -> Tensor:
         return G.sum()
