@@ -13,6 +13,15 @@ class Wrong(NamedTuple):
 
 
 RIGHT: dict[str, Change] = {
+    "sine": {
+        "self.x = x": "self.rate = math.cos(x)",
+        "grad * math.cos(self.x)": "self.rate * grad",
+    },
+    "temperature": {
+        "self.tau = tau": "import torch\n        self.tau = torch.tensor(tau, dtype=torch.float32)",
+        "self.x = x": "self.y = x / self.tau",
+        "-grad * self.x / self.tau**2": "-grad * self.y / self.tau",
+    },
     "half": {
         "self.save_for_backward(input - target)": "self.x, self.t = input, target",
         "((input - target) ** 2).sum() / 2": "0.5 * torch.sum((target - input) ** 2)",
@@ -127,6 +136,25 @@ RIGHT: dict[str, Change] = {
 }
 
 WRONG: dict[str, list[Wrong]] = {
+    "sine": [
+        Wrong({"self.x = x": "pass"}, "forward must keep self.x for backward"),
+        Wrong({"grad * math.cos": "-grad * math.cos"}, "the sign is wrong"),
+        Wrong({"grad * math.cos(self.x)": "math.cos(self.x)"}, "lacks the factor 1.3, what backward receives"),
+        Wrong(
+            {"self.x = x": "self.y = math.sin(x)", "math.cos(self.x)": "math.sqrt(1 - self.y**2)"}, "input 2.5.*sign"
+        ),
+        Wrong({"return grad *": "self.grad = grad *"}, "not solved yet: Sine, input 0.7: backward returns None"),
+        Wrong({"return math.sin(x)": "return math.cos(x)"}, "forward returns 0.7648, and not 0.6442"),
+    ],
+    "temperature": [
+        Wrong({"-grad * self.x": "grad * self.x"}, "self.grad is .*: the sign is wrong"),
+        Wrong({"self.tau**2": "self.tau"}, "divide it by 1.7, the parameter"),
+        Wrong({"-grad * self.x": "-grad"}, "lacks the factor 0.7, the input"),
+        Wrong({"-grad * self.x": "-self.x"}, "self.grad is .*lacks the factor 1.3, what backward receives"),
+        Wrong({"return grad / self.tau": "return self.grad"}, "that is the derivative with respect to the parameter"),
+        Wrong({"self.grad = -grad": "grad_of_tau = -grad"}, "not solved yet: .*self.grad is None"),
+        Wrong({"self.x = x": "pass"}, "forward must keep self.x for backward"),
+    ],
     "half": [
         Wrong({"return grad_output * difference": "return grad_output * 2 * difference"}, "right one, multiplied by 2"),
         Wrong({"grad_output * difference": "difference"}, "the value of grad_output"),
