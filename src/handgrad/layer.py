@@ -95,7 +95,7 @@ class Sequential(Layer):
         grad_output: Tensor,
         needs_input_grad: bool = True,
     ) -> Tensor:
-        """Apply all backwards, last to first, whose result may be unwanted."""
+        """Apply backwards, last to first; the first's result may be unwanted."""
         for layer in reversed(self.layers):
             wanted = needs_input_grad or layer is not self.layers[0]
             grad_output = backward(layer, grad_output, wanted)
