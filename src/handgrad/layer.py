@@ -25,7 +25,7 @@ class Layer:
     _saved: tuple[tuple[Tensor, int], ...]
 
     def backward(self, grad_output: Tensor) -> Tensor:
-        """Return the gradient of the first input, given that of the output."""
+        """Return the gradient of the first input from that of the output."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -52,13 +52,13 @@ class Layer:
     def saved_tensors(self) -> tuple[Tensor, ...]:
         """What the last forward saved.
 
-        RuntimeError if there was none, or a tensor was changed in place since.
+        RuntimeError if there was none, or a tensor changed in place since.
         """
         name = type(self).__name__
         if not hasattr(self, "_saved"):
             raise RuntimeError(
-                f"{name}.backward finds nothing saved: call forward before it,"
-                " and let forward save_for_backward what backward needs"
+                f"{name}.backward finds nothing saved: call forward before"
+                " it, and let forward save_for_backward what backward needs"
             )
         for tensor, version in self._saved:
             if _version(tensor) != version:
@@ -90,8 +90,12 @@ class Sequential(Layer):
             input = layer.forward(input)
         return input
 
-    def backward(self, grad_output: Tensor, needs_input_grad: bool = True) -> Tensor:
-        """Apply the layers' backwards, last to first; what the first one returns may be unwanted."""
+    def backward(
+        self,
+        grad_output: Tensor,
+        needs_input_grad: bool = True,
+    ) -> Tensor:
+        """Apply backwards, last to first; the first's result may be unwanted."""
         for layer in reversed(self.layers):
             wanted = needs_input_grad or layer is not self.layers[0]
             grad_output = backward(layer, grad_output, wanted)
