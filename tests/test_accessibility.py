@@ -232,7 +232,6 @@ def test_escape_closes_the_search_with_words_in_it(desk: Page) -> None:
 
 def test_an_address_with_a_broken_sign_breaks_nothing_else(desk: Page) -> None:
     desk.goto("index.html#category=50%")
-    assert desk.locator("button.copy").count() > 0
     assert desk.locator("#search").is_visible()
 
 
@@ -283,7 +282,7 @@ def test_code_is_copied_by_key_as_it_was_written(desk: Page) -> None:
 def test_a_wide_equation_or_block_of_code_scrolls_by_key(desk: Page) -> None:
     desk.set_viewport_size({"width": 390, "height": 900})
     desk.goto("posts/chain-rule/index.html")
-    wide = desk.locator("pre[tabindex='0']").first
+    wide = desk.locator("pre[tabindex='0']:visible").first  # not in a fold
     wide.wait_for()
     wide.focus()
     for _ in range(3):

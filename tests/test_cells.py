@@ -58,6 +58,7 @@ def test_figures_have_the_format_and_size_that_are_asked_for(tmp_path: Path) -> 
     width, height = (float(re.findall(rf'{side}="([.\d]+)pt"', svg)[0]) for side in ("width", "height"))
     assert (4 * 72 * 0.8, 2.5 * 72 * 0.8) < (width, height) < (4 * 72, 2.5 * 72)  # tight: cut to what is drawn
     assert "<dc:date>" not in svg
+    assert f'width="{round(width * 4 / 3)}" height="{round(height * 4 / 3)}"' in project.html("drawn")
     assert "Figure 1: Up" in plain(project.html("drawn"))
     assert "Text(" not in plain(project.html("drawn").partition("<figure>")[2])
     png = sites[0]["other_files/figure-html/cell-1-output-1.png"]

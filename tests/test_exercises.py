@@ -8,7 +8,9 @@ from zipfile import ZipFile
 import nbformat
 import notebooks
 import pytest
+from answers import RIGHT, WRONG, Change, changed
 from nbformat import NotebookNode
+from notebooks import Failure
 from test_posts import LESSONS as SOURCES
 
 from handgrad.testing import CheckError
@@ -59,8 +61,14 @@ def parts(notebook: NotebookNode) -> dict[str, list[tuple[str, NotebookNode]]]:
     return found
 
 
-def prove(notebook: NotebookNode, folder: Path, package: Path | None = None) -> None:
-    """Run the notebook, with each exercise solved in the middle of it and then left as it was; say what is wrong."""
+def prove(
+    notebook: NotebookNode, folder: Path, package: Path | None = None, answers: dict[str, list[Change]] | None = None
+) -> dict[str, list[Failure | None]]:
+    """Run the notebook, with each exercise solved in the middle of it and then left as it was; say what is wrong.
+
+    Return what the checks raise of `answers`, which are changes of the solutions, by the name of the exercise.
+    """
+    tries: dict[str, list[str]] = {}
     exercises = parts(notebook)
     for name, cells in exercises.items():
         kinds = [kind for kind, _ in cells]
@@ -71,11 +79,15 @@ def prove(notebook: NotebookNode, folder: Path, package: Path | None = None) -> 
         solved = SOLUTION.fullmatch(solution.source)
         assert solved, f"solution-{name} is no folded Python"
         # The starter comes once more, so that nothing behind it leans on the solution.
+        changes = (answers or {}).get(name, [])
+        tries[check.id] = [f"{changed(solved[1], change)}\n{check.source}" for change in changes]
         added = map(nbformat.v4.new_code_cell, (solved[1], check.source, exercise.source))
         at = notebook.cells.index(check) + 1
         notebook.cells[at:at] = added
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "install"]
-    found = notebooks.run([(cell.source, "tags" in cell.metadata) for cell in code], folder, package)
+    sources = [(cell.source, "tags" in cell.metadata) for cell in code]
+    before = {count: tries[cell.id] for count, cell in enumerate(code) if cell.id in tries}
+    found, tried = notebooks.run(sources, folder, package, before)
     failed = {code[count].id: failure for count, failure in found.items()}
     for name, failure in failed.items():
         assert name.startswith("check-"), f"{name} failed\n{failure.trace}"
@@ -85,6 +97,8 @@ def prove(notebook: NotebookNode, folder: Path, package: Path | None = None) -> 
         words = f"check-{name} must raise AssertionError before the solution, not {failure.name}: {failure.words}"
         assert failure.name in FAILURES, words
         assert failure.words.strip(), f"check-{name} raises an error without words"
+        assert len(failure.shown.splitlines()) < 25, f"check-{name} shows too much\n{failure.shown}"
+    return {code[count].id.removeprefix("check-"): failures for count, failures in tried.items() if count in before}
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +120,28 @@ def test_unsolved_exercises_fail_and_solved_ones_pass_in_the_notebook(
     site: Path, package: Path, post: Path, tmp_path: Path
 ) -> None:
     notebook = read(site / "posts" / post.name / "index.ipynb")
-    assert 2 <= len(parts(notebook)) <= 4
-    prove(notebook, tmp_path, package)
+    names = parts(notebook)
+    assert 2 <= len(names) <= 4
+    told = [name for name in names if name in WRONG]
+    answers = {name: [RIGHT[name], *(wrong.change for wrong in WRONG[name])] for name in told}
+    found = prove(notebook, tmp_path, package, answers)
+    for name in told:
+        right, *failures = found[name]
+        assert right is None, f"check-{name} refuses a right answer\n{right.trace}"
+        for wrong, failure in zip(WRONG[name], failures, strict=True):
+            assert failure, f"check-{name} takes {wrong.change}"
+            assert failure.name in FAILURES, failure.trace
+            assert re.search(wrong.words, failure.words, re.S), f"{wrong.words!r} is not said of it: {failure.words}"
+
+
+def test_every_exercise_has_wrong_answers_and_a_right_one_in_other_words() -> None:
+    sources = {post.parent.name: post.read_text() for post in SOURCES}
+    names = {name: re.findall(r"^#\| label: exercise-(\S+)", source, re.M) for name, source in sources.items()}
+    every = {each for found in names.values() for each in found}
+    assert RIGHT.keys() == WRONG.keys() <= every
+    without = {post: missing for post, found in names.items() if (missing := [*{*found} - RIGHT.keys()])}
+    assert not without, f"tests/answers.py: write some for {without}"
+    assert min(map(len, WRONG.values())) >= 3
 
 
 @pytest.mark.parametrize("post", LESSONS, ids=lambda post: post.name)
@@ -120,8 +154,9 @@ def test_on_a_page_each_solution_is_folded_and_stands_before_its_check(site: Pat
     html = (site / "posts" / post.name / "index.html").read_text()
     found = re.findall(r'<div id="(exercise|solution|check)-([^"]+)" class="cell">\s*<(div|details)\b', html)
     names = list(dict.fromkeys(name for _, name, _ in found))
-    expected = [("exercise", "div"), ("solution", "details"), ("check", "div")]
-    assert found == [(kind, name, tag) for name in names for kind, tag in expected]
+    kinds = ("exercise", "solution", "check")
+    assert [(kind, name) for kind, name, _ in found] == [(kind, name) for name in names for kind in kinds]
+    assert {(kind, tag) for kind, _, tag in found if kind != "check"} == {("exercise", "div"), ("solution", "details")}
 
 
 @pytest.fixture(scope="module")

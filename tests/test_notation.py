@@ -5,7 +5,7 @@ from sympy import Expr, Rational, exp, sqrt, tanh
 
 from handgrad.symbolic import Idx, Iverson, Sum, array, define, indices, sizes, vjp
 from handgrad.symbolic.matrix import matrix_form
-from handgrad.symbolic.notation import latex
+from handgrad.symbolic.notation import broken, latex
 
 n, q, rows = sizes("n q rows")
 i, j, k, other, out, i1 = indices("i:n j:p k:q l:n out:q i1:n")
@@ -92,3 +92,31 @@ def test_a_derivation_writes_words_upright_in_all_its_steps() -> None:
     steps = vjp(define("Y", Sum(X[i, j] * weight[j, out], j), i, out), weight).steps
     assert steps[1].latex.partition(" = ")[2].startswith(r"\sum_{i, \mathrm{out}} G_{i, \mathrm{out}}")
     assert steps[-1].latex == r"\frac{\partial L}{\partial \mathrm{weight}} = X^{\mathsf{T}} G"
+
+
+LONG = r"W_{ij} X_{jk} T_{kl} \left(a + \sum_{i} b\right)"
+BROKEN = {
+    # Terms, then the sums of one that is too wide; what stands in brackets stays whole.
+    f"y = {LONG} - {LONG}": [f"y & = {LONG}", f"- {LONG}"],
+    rf"y = \sum_{{i}} {LONG} \sum_{{j}} {LONG}": [rf"y & = \sum_{{i}} {LONG}", rf"\cdot \sum_{{j}} {LONG}"],
+    rf"y = a - \sum_{{i}} {LONG} \sum_{{j}} b + {LONG}": [rf"y & = a - \sum_{{i}} {LONG} \sum_{{j}} b", f"+ {LONG}"],
+}
+
+
+@pytest.mark.parametrize(("equation", "lines"), BROKEN.items())
+def test_a_long_equation_goes_on_in_further_lines(equation: str, lines: list[str]) -> None:
+    found = broken(equation).removeprefix(r"\begin{aligned} ").removesuffix(r" \end{aligned}")
+    assert found.split(r" \\ & \quad ") == lines
+
+
+def test_a_short_equation_and_one_by_cases_stay_whole() -> None:
+    for equation in (f"y = {LONG}", rf"y = \begin{{cases}} {LONG} & {LONG} \end{{cases}}", f"y = ({LONG} + {LONG})"):
+        assert broken(equation) == equation
+
+
+def test_a_derivation_is_shown_with_its_long_steps_broken() -> None:
+    V, U = array("V", k, out), array("U", i, out)
+    A = define("A", Sum(X[i, j] * W[j, k], j), i, k)
+    B = define("B", Sum(A[i, k] * Iverson(A[i, k] > 0) * V[k, out], k), i, out)
+    C = define("C", Sum((B[i, out] - U[i, out]) ** 2, i, out))
+    assert vjp(C, W).show().text.count(r"\begin{aligned} \frac{\partial C}{\partial W_{rs}} &") == 2

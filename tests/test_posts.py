@@ -19,7 +19,7 @@ Render = Callable[[], CompletedProcess[str]]
 
 ROOT = Path(__file__).parent.parent
 POSTS = sorted(ROOT.glob("posts/*/index.qmd"))
-OTHERS = {"questions", "receipts", "reference", "use"}
+OTHERS = {"glossary", "questions", "receipts", "reference", "use"}
 LESSONS = [post for post in POSTS if post.parent.name not in OTHERS]
 
 
@@ -102,9 +102,20 @@ def test_every_post_checks_something_and_shows_receipts(site: Path, post: Path) 
     assert sum(receipts(site / "posts" / post.parent.name / "index.html")) > 0
 
 
-def test_the_home_page_shows_a_derivation_and_its_receipt(site: Path) -> None:
-    assert sum(receipts(site / "index.html")) > 0
-    assert '<div class="derivation" data-name="∂L/∂W" data-compared="affine">' in (site / "index.html").read_text()
+def test_the_home_page_names_the_lesson_in_the_order_of_the_dates_and_lists_what_is_around_it_after_it() -> None:
+    named = re.findall(r"^\d+\. \[.+?\]\(posts/([\w-]+)/index\.qmd\)", (ROOT / "index.qmd").read_text(), re.M)
+    dates = {post.parent.name: yaml.safe_load(post.read_text().split("---\n")[1])["date"] for post in POSTS}
+    assert named == sorted(dates, key=lambda name: dates[name])[: len(named)]
+    assert named[0] == "chain-rule"
+    assert named[-1] == "questions"
+    assert not {*named} & (OTHERS - {"questions"})
+
+
+def test_the_home_page_has_a_figure_to_move_and_its_script(site: Path) -> None:
+    html = (site / "index.html").read_text()
+    assert 'data-figure="chain"' in html
+    assert 'src="posts/interactive.js"' in html
+    assert (site / "posts" / "interactive.js").is_file()
 
 
 def test_the_receipts_page_shows_the_total_of_the_build(site: Path) -> None:
@@ -188,6 +199,6 @@ def test_editing_a_layer_runs_the_posts_that_use_it_and_no_other(layer_posts: tu
 
 def test_the_page_of_animations_is_no_larger_than_a_photograph(site: Path) -> None:
     page = site / "posts" / "curve-fitting" / "index.html"
-    assert page.read_text().count("<svg viewBox") == 5
+    assert page.read_text().count('<svg viewBox="0 0 300 200"') == 5
     assert page.stat().st_size < 300_000
     assert (site / "posts" / "player.js").exists()

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 POSTS = ROOT / "posts"
 SOURCE = (POSTS / "questions" / "index.qmd").read_text(encoding="utf-8")
 ENTRY = re.compile(r"^- \*\*(?P<question>.+?)\*\* (?P<answer>.+?)(?=^- |^## |\Z)", re.M | re.S)
-LINK = re.compile(r"\[[^\]]+\]\(\.\./(?P<slug>[\w-]+)/index\.qmd#(?P<anchor>[\w-]+)\)")
+LINK = re.compile(r"\[(?P<words>[^\]]+)\]\(\.\./(?P<slug>[\w-]+)/index\.qmd#(?P<anchor>[\w-]+)\)")
 ENTRIES = list(ENTRY.finditer(SOURCE))
 PROOF = re.compile(
     r"^```\{python\}\n#\| label: proof-(?P<anchor>q\d+)\n#\| include: false\n(?P<code>.*?)^```$", re.M | re.S
@@ -45,6 +45,7 @@ def test_a_question_has_an_answer_of_one_sentence_and_leads_to_a_section_that_ru
     assert ". " not in sentence
     assert not re.search(rf"\b({COUNTED})\b", INLINE.sub("", sentence)), "what is counted is computed, too"
     for link in links:
+        assert len(link["words"].split()) > 2, f"say where [{link['words']}] leads"
         text = (POSTS / link["slug"] / "index.qmd").read_text(encoding="utf-8")
         heading = re.search(rf"^(#+) .*{{#{link['anchor']}}}$", text, re.M)
         assert heading, f"{link['slug']} has no section {link['anchor']}"

@@ -31,6 +31,7 @@ from handgrad.symbolic import (
 )
 from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.derivation import whole_numbers, whole_numbers_of
+from handgrad.symbolic.notation import broken
 from handgrad.symbolic.reuse import Known, in_names
 
 pytestmark = pytest.mark.slow  # seldom breaks: not while one works
@@ -202,8 +203,8 @@ def test_steps_tell_the_rules_and_the_program_shows_both_directions_each_gradien
     assert '<div class="line">\n\n$A_{ij}$ $= \\frac{e^{S_{ij}}}{\\sum_{c} e^{S_{ic}}}$\n\n</div>' in text
     gradient = f'<summary title="dS">$\\mathrm{{dS}}_{{rs}}$ $= {FORMULAS["attention", "S"]}$</summary>'
     derivation = "".join(
-        f'\n\n<div class="step">\n\n{step.rule}\n\n$$\n{step.latex}\n$$\n\n</div>'
-        for step in program["S"].derivation.steps
+        f'\n\n<div class="step">\n\n{step.rule}\n\n$$\n{broken(step.latex, width)}\n$$\n\n</div>'
+        for step, width in zip(program["S"].derivation.steps, [25, 25, 25, 25, 29], strict=True)
     )
     assert f"<details>\n{gradient}{derivation}\n\n</details>" in text
 

@@ -30,7 +30,7 @@ FORMULAS = {
     "linear b": (r"\frac{\partial L}{\partial b} = G^{\mathsf{T}} \mathbf{1}", "G.sum(0)"),
     "relu X": (r"\frac{\partial L}{\partial X} = G \odot [X > 0]", "torch.where(X > 0, G, 0)"),
     "exp X": (r"\frac{\partial L}{\partial X_{rs}} = G_{rs} e^{X_{rs}}", "G*torch.exp(X)"),
-    "mse X": (r"\frac{\partial L}{\partial X} = \frac{2}{n q} \left(X - T\right)", "2*(X - T)/(n*q)"),
+    "mse Y": (r"\frac{\partial L}{\partial Y} = \frac{2}{n q} \left(Y - T\right)", "2*(Y - T)/(n*q)"),
 }
 
 

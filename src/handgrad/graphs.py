@@ -163,8 +163,8 @@ class _Drawing:
 
     def hand_on(self, edge: Edge) -> None:
         """Add a tensor that goes down the chain, and its gradient up."""
-        self.values.append(_arrow(-LANE, self.y + 3, 0, SPACE - 6))
-        self.gradients.append(_arrow(LANE, self.y + SPACE - 3, 0, 6 - SPACE))
+        self.values.append(arrow(-LANE, self.y + 3, 0, SPACE - 6))
+        self.gradients.append(arrow(LANE, self.y + SPACE - 3, 0, 6 - SPACE))
         self.labels.append((edge, LANE + GAP, self.y + SPACE / 2))
         self.y += SPACE
 
@@ -173,9 +173,9 @@ class _Drawing:
         sides, half = node.inputs[1:], self.half
         for place, side in enumerate(sides):
             middle = self.y + GAP + (place + 0.5) * LINE
-            self.values.append(_arrow(-half - ARROW, middle, ARROW - 3, 0))
+            self.values.append(arrow(-half - ARROW, middle, ARROW - 3, 0))
             if side.has_gradient:
-                self.gradients.append(_arrow(half + 3, middle, ARROW - 3, 0))
+                self.gradients.append(arrow(half + 3, middle, ARROW - 3, 0))
             self.labels.append((side, half + ARROW + GAP, middle))
         height = max(len(sides), 1) * LINE + 2 * GAP
         corner = f'x="{-half:g}" y="{self.y:g}"'
@@ -262,7 +262,7 @@ def _text(text: str, x: float, y: float, anchor: str) -> str:
     return f'<text x="{x:g}" y="{y + 5:g}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
-def _arrow(x: float, y: float, right: float, down: float) -> str:
+def arrow(x: float, y: float, right: float, down: float) -> str:
     """Return an arrow that is horizontal or vertical."""
     u, v = ((way > 0) - (way < 0) for way in (right, down))
     ahead, aside = (6 * u + 4 * v, 6 * v + 4 * u), (4 * v - 6 * u, 4 * u - 6 * v)
@@ -274,12 +274,12 @@ def _way(side: float, start: int, end: int, apart: int) -> str:
     """Return an arrow from box to box, given where they begin: straight to the next one, around those between."""
     down, outward = (1, -1) if end > start else (-1, 1)
     if apart == 1:
-        return _arrow(-down * LANE, start + (ROW + 3 if down > 0 else -3), 0, down * (STEP - 6))
+        return arrow(-down * LANE, start + (ROW + 3 if down > 0 else -3), 0, down * (STEP - 6))
     # One leaves a box at the lower end of its side, and enters one at the upper; a gradient takes the same way back.
     first, last = start + ROW / 2 + down * ROW / 5, end + ROW / 2 - down * ROW / 5
     x, bend = side + outward * 2, outward * BEND * apart * 4 / 3
     curve = f"M{x:g} {first:g}c{bend:g} 0 {bend:g} {last - first:g} {outward * 4:g} {last - first:g}"
-    return f'<path d="{curve}" {LINES}/>{_arrow(x + outward * 6, last, outward * -6, 0)}'
+    return f'<path d="{curve}" {LINES}/>{arrow(x + outward * 6, last, outward * -6, 0)}'
 
 
 def _picture(

@@ -147,8 +147,15 @@ def takes_needs_input_grad(backward: Callable[..., Tensor]) -> bool:
 
 
 def accumulate(parameter: Tensor, grad: Tensor) -> None:
-    """Add `grad` to `parameter.grad`: a parameter that is used twice gets the sum of both gradients."""
-    if grad.stride() != parameter.stride() and grad.shape == parameter.shape:
+    """Add `grad` to `parameter.grad`: a parameter that is used twice gets the sum of both gradients.
+
+    ValueError if the shapes differ.
+    """
+    if grad.shape != parameter.shape:
+        shapes = f"the gradient has the shape {tuple(grad.shape)}, its parameter {tuple(parameter.shape)}"
+        what = "transpose it" if grad.shape == parameter.shape[::-1] else "sum over what the parameter has no axis for"
+        raise ValueError(f"{shapes}: {what}")
+    if grad.stride() != parameter.stride():
         # Fused optimizers go through both in the order of memory, and look at no strides.
         grad = torch.empty_like(parameter, dtype=grad.dtype).copy_(grad)
     parameter.grad = grad if parameter.grad is None else parameter.grad + grad

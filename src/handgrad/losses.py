@@ -6,11 +6,11 @@ from handgrad.layer import Layer, require_same_shape
 
 
 class MSELoss(Layer):
-    """Mean squared error L = Σ (X − T)² / N.   dL/dX = 2 (X − T) / N.
+    """Mean squared error L = Σ (Y − T)² / N.   dL/dY = 2 (Y − T) / N.
 
-    X (input) and T (target) have one and the same shape; N is the number of
-    its entries, rows times columns. The target gets no gradient. The loss of
-    an empty batch is nan, as in torch.
+    Y (input, the prediction) and T (target) have one and the same shape; N is
+    the number of its entries, rows times columns. The target gets no gradient.
+    The loss of an empty batch is nan, as in torch.
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

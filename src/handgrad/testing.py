@@ -2,11 +2,15 @@
 
 import copy
 import math
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +18,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from handgrad.layer import Layer, as_function, backward, gradients, takes_needs_input_grad
+from handgrad.likeness import likeness, same, sizes_in, where
 from handgrad.symbolic.compiled import TorchFunction
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -26,6 +31,35 @@ VARIANTS = ("the shape given", "a batch of 1", "an empty batch", "an extra leadi
 
 class CheckError(AssertionError):
     """A layer differs from what it should be; the message names the tensor, both values and both shapes."""
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows in place of a traceback, whose lines, but for these, are those of the package.
+        cause = self.__cause__
+        for error in (self, cause):
+            if error and not error.__suppress_context__ and error.__context__:
+                return traceback.format_exception(self)
+        errors = [self, cause] if cause else [self]
+        return [f"{type(self).__name__}: {self}", *(line for error in errors for line in _lines_of_others(error))]
+
+
+def _lines_of_others(error: BaseException) -> list[str]:
+    """Return the last line on the way to an error that is not of this package, nor of others that are installed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = str(Path(__file__).parent), sysconfig.get_path("stdlib")
+    theirs = [frame for frame in frames if not frame.filename.startswith(inside) and "-packages" not in frame.filename]
+    if not theirs:
+        return traceback.format_tb(error.__traceback__) if error.__traceback__ else []
+    frame = theirs[-1]
+    return ["", f"{_place(frame.filename)}, line {frame.lineno}, in {frame.name}", f"    {frame.line}"]
+
+
+def _place(filename: str) -> str:
+    """Return what a notebook calls a cell, or the file."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    named = shell.compile.format_code_name(filename) if shell else None
+    return " ".join(named) if named else filename
 
 
 @dataclass(frozen=True)
@@ -206,7 +240,7 @@ class _Check:
         if not isinstance(expected, Tensor) or not expected.requires_grad:
             raise CheckError(f"the reference of {self.name} must return a tensor that autograd can differentiate")
         grad_output = numbers.draw(tuple(expected.shape))
-        grads = torch.autograd.grad(expected, leaves, grad_output)
+        grads = torch.autograd.grad(expected, leaves, grad_output, retain_graph=True)
 
         layer = self.copy(parameters)
         arguments = {f"input {i + 1}": tensor for i, tensor in enumerate(inputs)} | {"grad_output": grad_output}
@@ -214,20 +248,32 @@ class _Check:
         copies = {name: tensor.clone() for name, tensor in arguments.items()}
         with self.running(f"{self.name}.forward", numbers, inputs):
             output = layer(*inputs)
-        self.compare("output", self.referee, output, expected.detach(), numbers)
+        self.solved("forward", output)
+        self.compare("output", self.referee, output, expected.detach(), numbers, clue=partial(_clue, input=inputs[0]))
         earlier = [*map(torch.zeros_like, inputs[:count]), *(numbers.draw(tuple(p.shape)) for p in parameters)]
         for parameter, grad in zip(parameters, earlier[count:], strict=True):
             parameter.grad = grad.clone()
         with self.running(f"{self.name}.backward", numbers, inputs):
             returned = layer.backward(grad_output)
+        self.solved("backward", returned)
         for name, tensor in arguments.items():
             if not torch.equal(tensor, copies[name]):
                 raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
         results = [*self.of_inputs(returned, numbers), *(parameter.grad for parameter in parameters)]
-        for name, result, old, grad in zip(self.names, results, earlier, grads, strict=True):
-            self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers)
+        of_ones = torch.autograd.grad(expected, leaves, torch.ones_like(expected))
+        for name, result, old, grad, plain in zip(self.names, results, earlier, grads, of_ones, strict=True):
+            clue = partial(
+                _clue_of_gradient, earlier=old, grad=grad, of_ones=plain, grad_output=grad_output, input=inputs[0]
+            )
+            self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers, clue=clue)
         self.input_not_wanted(layer, results, earlier, grad_output, numbers)
         self.formulas_against(grads, [*inputs, *parameters], grad_output, numbers)
+
+    def solved(self, method: str, result: Any) -> None:
+        """Raise CheckError if a method returns nothing, as those do that are still to be written."""
+        if result is None:
+            where = f"{self.name}.{method}"
+            raise CheckError(f"not solved yet: {where} returns nothing; if you wrote it, its `return` is missing")
 
     def of_inputs(self, returned: Any, numbers: _Numbers) -> tuple[Any, ...]:
         """Return the gradients of the inputs that backward has returned."""
@@ -352,27 +398,35 @@ class _Check:
             yield
         except Exception as error:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in [*inputs, *self.parameters])
+            words = f"{what} raises {type(error).__name__}: {error}"
+            if f"{self.name}.backward finds nothing saved" in words:
+                words = f"{what}: forward was called, but it saved nothing: call self.save_for_backward(…) there"
             raise CheckError(
-                f"{what} raises {type(error).__name__}: {error}\n  at: {numbers}\n"
-                f"  shapes of the inputs, then of what parameters() yields: {shapes}"
+                f"{words}\n  at: {numbers}\n  shapes of the inputs, then of what parameters() yields: {shapes}"
             ) from error
 
     def compare(
-        self, what: str, referee: str, actual: Tensor | None, expected: Tensor, numbers: _Numbers, by: str = ""
+        self,
+        what: str,
+        referee: str,
+        actual: Tensor | None,
+        expected: Tensor,
+        numbers: _Numbers,
+        by: str = "",
+        clue: Callable[[Tensor, Tensor], str] | None = None,
     ) -> None:
-        """Record that the layer (or `by`, the formula) agrees with the referee, or raise CheckError."""
+        """Record that the layer (or `by`, the formula) agrees with the referee, or raise CheckError, with the clue."""
         by = by or self.name
-        where = f"{self.name}: {what} by {by} differs from {referee}\n  at: {numbers}\n"
+        where, at = f"{self.name}: {what} by {by} differs from {referee}\n", f"  at: {numbers}\n"
         if not isinstance(actual, Tensor):
-            raise CheckError(f"{where}  {by:9} {actual}\n  {referee:9} {show(expected)}")
-        both = f"  {by:9} {show(actual)}\n  {referee:9} {show(expected)}"
-        if actual.shape != expected.shape or actual.dtype != expected.dtype:
-            raise CheckError(f"{where}{both}")
+            raise CheckError(f"{where}{at}  {by:9} {actual}\n  {referee:9} {show(expected)}")
+        both = f"{at}  {by:9} {show(actual)}\n  {referee:9} {show(expected)}"
+        words = differs(actual, expected)
+        if words:
+            raise CheckError(f"{where}{_line(words)}{_line(clue and clue(actual, expected))}{both}")
         close = torch.isclose(actual, expected, rtol=numbers.tolerance, atol=numbers.tolerance, equal_nan=True)
         if not close.all():
-            place = tuple(int(i) for i in (~close).nonzero()[0])
-            first = f"{actual[place].item()} is not {expected[place].item()}" + (f" at {list(place)}" if place else "")
-            message = f"{where}{both}\n  {int((~close).sum())} of {close.numel()} entries differ: {first}"
+            message = f"{where}{_line(clue and clue(actual, expected))}{both}\n  {entries(close, actual, expected)}"
             if torch.allclose(actual, expected, *(TOLERANCE.get(numbers.dtype, 0),) * 2, equal_nan=True):
                 message += ", by rounding alone: a layer that may round is checked with exact=False"
             raise CheckError(message)
@@ -382,6 +436,102 @@ class _Check:
         data = dtype if not numbers.integers else f"integers, {dtype}" if numbers.tolerance else "integers"
         compared = subject if subject == "output" else f"{subject} = {referee}"
         self.lines.append(Line(compared, data, 1, float(difference), numbers.tolerance))
+
+
+def _line(words: str | None) -> str:
+    return f"  {words}\n" if words else ""
+
+
+def _clue(found: Tensor, expected: Tensor, input: Tensor, **more: int) -> str:
+    return likeness(found, expected, sizes_in(input) | more) or where(found, expected, input)
+
+
+def _clue_of_gradient(
+    found: Tensor,
+    expected: Tensor,
+    earlier: Tensor,
+    grad: Tensor,
+    of_ones: Tensor,
+    grad_output: Tensor,
+    input: Tensor,
+) -> str:
+    """Return what a wrong gradient looks like; `expected` is what was in .grad `earlier`, plus the right one."""
+    if earlier.any() and same(found, grad):
+        return "it is the right one, but what was in .grad before is gone: add to that, as accumulate does"
+    if earlier.any() and same(found, earlier):
+        return "it is what was in .grad before: backward has added nothing"
+    more = {} if grad_output.ndim else {"the value of grad_output": round(grad_output.item())}
+    for own in (found - earlier, found) if found.shape == earlier.shape else (found,):
+        if grad_output.ndim and same(own, of_ones):
+            return "it is what a grad_output of ones would give: multiply by grad_output"
+        if same(own, grad_output):
+            return "it is grad_output, as it came"
+        if own.shape == grad_output.shape == grad.shape and same(own + grad_output, grad):
+            return "it lacks grad_output as a summand"
+        if words := _clue(own, grad, input, **more):
+            return words
+    return ""
+
+
+def differs(found: Tensor, expected: Tensor) -> str:
+    """Return what is wrong with the shape or the dtype of a tensor, or ""."""
+    if found.shape != expected.shape:
+        return f"its shape is {tuple(found.shape)}, and should be {tuple(expected.shape)}"
+    return f"its dtype is {found.dtype}, and should be {expected.dtype}" if found.dtype != expected.dtype else ""
+
+
+def entries(close: Tensor, found: Tensor, expected: Tensor, digits: int | None = None) -> str:
+    """Return how many entries differ, and the first that does, with all digits or with so many."""
+    place = tuple(int(i) for i in (~close).nonzero()[0])
+    first = " is not ".join(_short(tensor[place], digits) for tensor in (found, expected))
+    return f"{int((~close).sum())} of {close.numel()} entries differ: {first}" + (f" at {list(place)}" if place else "")
+
+
+def check_value(
+    what: str,
+    found: Any,
+    expected: Any,
+    *,
+    mistakes: Mapping[str, Any] | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Compare a number or a tensor with the right one; raise CheckError, which says what is wrong with `what`.
+
+    Either may be in any dtype: they agree up to `tolerance`, relative and absolute, which is by default that of the
+    coarser one. `mistakes` has what is known to come out if one goes wrong, by a clause that says how.
+    """
+    if found is None:
+        raise CheckError(f"not solved yet: {what} is None: nothing was set or returned")
+    try:
+        mine, right = _real(found), _real(expected)
+    except (TypeError, ValueError, RuntimeError):
+        kind = "a tensor" if isinstance(expected, Tensor) else "a number"
+        raise CheckError(f"{what} is {found!r}, and should be {kind}") from None
+    allowed = tolerance or max(TOLERANCE.get(tensor.dtype, 0.0) for tensor in (mine, right))
+    mine, right = mine.double(), right.double()
+    if mine.shape == right.shape and torch.allclose(mine, right, rtol=allowed, atol=allowed):
+        return
+    known = [clause for clause, value in (mistakes or {}).items() if same(mine, _real(value))]
+    looks = known[0] if known else likeness(mine, right, sizes_in(right))
+    if mine.shape != right.shape:
+        words = differs(mine, right)
+    elif right.ndim:
+        words = entries(torch.isclose(mine, right, rtol=allowed, atol=allowed), mine, right, 6)
+    else:
+        words = f"it is {_short(mine, 6)}, and should be {_short(right, 6)}"
+    raise CheckError(f"{what} is wrong\n{_line(looks)}  {words}")
+
+
+def _real(value: Any) -> Tensor:
+    tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
+    if tensor.is_complex():
+        raise TypeError("complex")
+    return tensor
+
+
+def _short(value: Tensor, digits: int | None) -> str:
+    number = float(value)
+    return str(value.item()) if digits is None else f"{number:.0f}" if number.is_integer() else f"{number:.{digits}g}"
 
 
 def name_of(function: Callable[..., object]) -> str:

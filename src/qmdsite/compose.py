@@ -166,7 +166,14 @@ class Composition:
         if "fig-alt" not in cell.options:
             self.complain(cell, "shows a figure and has no 'fig-alt'; say there what is to be seen in it")
         address = quote(name)
-        size = "".join(
-            f' {side}="{value}"' for side in ("width", "height") if (value := metadata.get(form, {}).get(side))
-        )
+        told = metadata.get(form) or (_size(value) if form == "image/svg+xml" else {})
+        # With it, the text below stays where it is when the image comes.
+        size = "".join(f' {side}="{told[side]}"' for side in ("width", "height") if told.get(side))
         return f'<p><img src="{address}" alt="{html.escape(cell.options.get("fig-alt", ""))}"{size}></p>'
+
+
+def _size(svg: str) -> dict[str, int]:
+    """Return width and height of a drawing in pixels, if it tells them in points, as matplotlib does."""
+    found = [re.search(rf'<svg[^>]*\s{side}="([\d.]+)pt"', svg) for side in ("width", "height")]
+    width, height = (round(float(points[1]) * 4 / 3) if points else 0 for points in found)
+    return {"width": width, "height": height} if width and height else {}

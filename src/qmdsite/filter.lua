@@ -153,10 +153,12 @@ local function callout(div, name)
   local given = div.attributes.title and inlines(pandoc.read(div.attributes.title).blocks) or take_title(div)
   local style = div.attributes.appearance or "default"
   local title = given or style == "default" and { pandoc.Str(name:sub(1, 1):upper() .. name:sub(2)) }
-  local head = pandoc.List(title and { pandoc.Div({ pandoc.Plain(title) }, { class = "callout-title-container" }) } or {})
+  local about = { class = "callout-title-container" }
+  local head = pandoc.List(title and { pandoc.Div({ pandoc.Plain(title) }, about) } or {})
   if div.attributes.collapse and title then
     local open = div.attributes.collapse == "true" and "" or " open"
-    head = pandoc.List { html("<details" .. open .. "><summary>") } .. head .. { html "</summary>" }
+    local summary = pandoc.Plain(pandoc.Span(title, about))
+    head = pandoc.List { html("<details" .. open .. "><summary>"), summary, html "</summary>" }
     div.content:insert(html "</details>")
   end
   return pandoc.Div(head .. div.content, pandoc.Attr(div.identifier, { "callout", "callout-" .. name }))

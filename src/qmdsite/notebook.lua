@@ -25,6 +25,8 @@ local function callout(div)
   for _, block in ipairs(div.content) do
     if block.classes and has(block, "callout-title-container") then
       blocks:insert(strong(pandoc.utils.blocks_to_inlines(block.content)))
+    elseif block.t == "Plain" and block.content[1].t == "Span" and has(block.content[1], "callout-title-container") then
+      blocks:insert(strong(block.content[1].content))
     elseif not (block.t == "RawBlock" and block.text:match "^</?details" or block.text == "</summary>") then
       blocks:insert(block)
     end
@@ -61,8 +63,8 @@ local function Span(span)
     if mark then math.text = math.text:gsub("%s+$", "") .. " \\tag{" .. pandoc.utils.stringify(mark):sub(2, -2) .. "}" end
     return math
   end
-  -- What differs from one run to the next is marked here too.
-  if has(span, "timing") or has(span, "address") then return end
+  -- What differs from one run to the next is marked here too; a title is asked for by what contains it.
+  if has(span, "timing") or has(span, "address") or has(span, "callout-title-container") then return end
   return has(span, "theorem-title") and pandoc.Strong(span.content) or span.content
 end
 

@@ -26,7 +26,7 @@ from qmdsite.project import Project
 FORM = Form("gfm+tex_math_dollars-tex_math_gfm-footnotes", {"wrap_text": "preserve"}, ("notebook",))
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
-    "which raises no error if the answer is right."
+    "which says what is wrong, and nothing of a right answer."
 )
 # A check before its exercise is solved: it has not run, and "Run all" goes on behind it.
 UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": {"tags": ["raises-exception"]}}
@@ -176,7 +176,8 @@ def _id(label: str) -> str:
 def _code(cell: Cell, outputs: list[dict[str, Any]], count: int) -> dict[str, Any]:
     name = _id(cell.options.get("label", f"cell-{cell.number}"))
     about: dict[str, Any] = {"tags": ["raises-exception"]} if cell.options.get("error") else {}
-    if cell.options.get("code-fold") is True:
+    # As in Quarto's, code is folded on the page alone: who runs a notebook reads it. A solution waits to be asked for.
+    if name.startswith("solution-"):
         about["jupyter"] = {"source_hidden": True}
     start = {"cell_type": "code", "execution_count": count, "id": name, "metadata": about}
     return start | {"outputs": outputs, "source": cell.code}

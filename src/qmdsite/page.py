@@ -1,10 +1,15 @@
 """What the phases hand on of a page: its lines, its cells, what it became."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from qmdsite.options import Settings
 from qmdsite.problem import Position
+
+# A callout that is closed, and what a page says by an expression.
+FOLD = re.compile(r"^(:{3,})\s*\{[^}\n]*\.callout-[^}\n]*collapse=\"?true.*?^\1\s*$", re.M | re.S)
+INLINE = re.compile(r"`\{python\} [^`]*`")
 
 Output = dict[str, Any]
 Outputs = list[list[Output]]  # a list for each cell that runs
@@ -45,6 +50,12 @@ class Cell:
         return bool(self.code.strip() and self.options.get("eval", True))
 
     @property
+    def is_open(self) -> bool:
+        """Whether readers see the code without opening a fold."""
+        get = self.options.get
+        return bool(get("include", True) and get("echo", True) and get("code-fold") is not True)
+
+    @property
     def name(self) -> str:
         """The cell's label or number, as messages say it."""
         label = self.options.get("label")
@@ -67,10 +78,10 @@ class Page:
 
     @property
     def words(self) -> int:
-        """How many words the page has, code counted as text and hidden code not at all."""
-        texts = (part.code if isinstance(part, Cell) else "\n".join(line.text for line in part)
-                 for part in self.parts if not isinstance(part, Cell) or part.options.get("include", True))  # fmt: skip
-        return sum(len(text.split()) for text in texts)
+        """How many words a reader of the page meets, code among them; not what is hidden or in a closed fold."""
+        texts = ((part.code if part.is_open else "") if isinstance(part, Cell)
+                 else "\n".join(line.text for line in part) for part in self.parts)  # fmt: skip
+        return len(INLINE.sub("x", FOLD.sub("", "\n".join(texts))).split())
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,54 @@ def display(formula: str, label: str | None = None) -> str:
     return f"$$\n{formula}\n$$" + (f" {{#{label}}}" if label else "")
 
 
+def broken(equation: str, width: float = 25) -> str:
+    """Return an equation that goes on in further lines if it is wider than about so many letters.
+
+    A line begins with a term or, where a term is too wide, with a sum by which the line before is multiplied; nothing
+    breaks within brackets.
+    """
+    left, _, right = equation.partition(" = ")
+    if "\\begin" in equation or _width(equation) <= width:
+        return equation
+    room = width - _width(f"{left} =")
+    terms = _lines(_pieces(right, " [+-] "), room)
+    first, *others = (line for term in terms for line in _lines(_pieces(term, r"\\sum"), room))
+    rest = "".join(f" \\\\ & \\quad {line}" for line in others)
+    return f"\\begin{{aligned}} {left} & = {first}{rest} \\end{{aligned}}" if others else equation
+
+
+def _pieces(formula: str, start: str) -> list[str]:
+    """Cut LaTeX before all that matches `start` and stands in no bracket, but not behind a sign."""
+    depth, cuts = 0, [0]
+    for found in re.finditer(rf"[{{(\[]|[}})\]]|{start}", formula):
+        if found[0] in "{([":
+            depth += 1
+        elif found[0] in "})]":
+            depth -= 1
+        elif not depth and formula[: found.start()].strip(" +-"):
+            cuts.append(found.start())
+    return [formula[start:end] for start, end in zip(cuts, [*cuts[1:], len(formula)], strict=True)]
+
+
+def _lines(pieces: Sequence[str], room: float) -> list[str]:
+    """Join pieces of LaTeX to lines for which there is room; a sum that begins a later line multiplies."""
+    lines = [pieces[0].strip()]
+    for piece in map(str.strip, pieces[1:]):
+        if _width(longer := f"{lines[-1]} {piece}") <= room:
+            lines[-1] = longer
+        else:
+            lines.append(f"\\cdot {piece}" if piece.startswith("\\sum") else piece)
+    return lines
+
+
+def _width(formula: str) -> float:
+    """Return how many letters wide LaTeX is, about: those of subscripts count half, those of numerators not."""
+    below = re.sub(r"\\frac\{(?:[^{}]|\{[^{}]*\})*\}", "", formula)
+    line = re.sub(r"_\{[^{}]*\}|\\(?:left|right|mathrm)|\\[,;]", "", below)
+    subscripts = "".join(re.findall(r"_\{([^{}]*)\}", below))
+    return len(re.findall(r"\\\w+|[^\s{}\\]", line)) + len(re.findall(r"\w", subscripts)) / 2
+
+
 def derivative(of: str, wrt: str) -> str:
     """Return the LaTeX of a partial derivative."""
     return f"\\frac{{\\partial {of}}}{{\\partial {wrt}}}"

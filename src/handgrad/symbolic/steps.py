@@ -8,7 +8,7 @@ from typing import Any
 from handgrad.symbolic.compiled import TorchFunction
 from handgrad.symbolic.definitions import Definition
 from handgrad.symbolic.matrix import matrix_form
-from handgrad.symbolic.notation import Markdown, display, latex
+from handgrad.symbolic.notation import Markdown, broken, display, latex
 from handgrad.symbolic.torch_code import compile_torch
 
 
@@ -67,7 +67,8 @@ class Derived:
     def lines(self, label: str | None = None, skip: int = 0) -> str:
         """Return the Markdown of `show` without what it is marked with."""
         *steps, last = self.steps[skip:]
-        shown = [(step.rule, display(step.latex)) for step in steps] + [(last.rule, display(last.latex, label))]
+        shown = [(step.rule, display(broken(step.latex))) for step in steps]
+        shown.append((last.rule, display(broken(last.latex, width=29), label)))
         if self.where:
             shown[-1] = (shown[-1][0], f"{shown[-1][1]}\n\n{self.where}")
         return "\n\n".join(f'<div class="step">\n\n{rule}\n\n{equation}\n\n</div>' for rule, equation in shown)
