@@ -1,10 +1,10 @@
 """What stops a render: a check that fails in any way, and a cell that would take all there is."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -19,10 +19,10 @@ SHOWN = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    get_ipython().showtrace
     ("code", "words"),
     [
         ("%run check.py", "index.qmd:5: cell 1 raised AssertionError: wrong"),
-        (SHOWN, "index.qmd:6: cell 1 raised ZeroDivisionError: division by zero"),
+        (SHOWN, "index.qmd:9: cell 1 raised ZeroDivisionError: division by zero"),
         (THREAD, "index.qmd:5: cell 1: a thread of it raised ZeroDivisionError: division by zero"),
-        ("!false", "index.qmd:5: cell 1 raised CalledProcessError: Command 'false' returned non-zero exit status 1."),
-        ("%%bash\nfalse", "index.qmd:5: cell 1 raised CalledProcessError: "),
+        ("!false", "index.qmd:6: cell 1 raised CalledProcessError: Command 'false' returned non-zero exit status 1."),
+        ("%%bash\nfalse", "index.qmd:6: cell 1 raised CalledProcessError: "),
     ],
 )
 def test_a_check_that_fails_in_any_way_stops_the_render(project: Project, code: str, words: str) -> None:
@@ -47,7 +47,7 @@ def test_cells_assert_where_python_is_told_to_optimize(project: Project, monkeyp
 
 def test_nothing_that_cells_do_keeps_what_they_read_from_being_noted(project: Project) -> None:
     chatter = (
-        "import threading, time\ndef chat():\n    while True:\n        print('.', flush=True)\n        time.sleep(0.01)"
+        "import threading, time\ndef chat(say=print):\n    while True:\n        say('.', flush=True)\n        time.sleep(0.01)"
     )
     names = "list = sorted = print = open = [1, 2]\nimport sys\nsys.modules['json'] = sys.modules['os'] = None"
     start = f"import threading, time\n{chatter}\nthreading.Thread(target=chat, daemon=True).start()"
@@ -63,21 +63,18 @@ def test_nothing_that_cells_do_keeps_what_they_read_from_being_noted(project: Pr
 @pytest.mark.parametrize(
     ("limit", "code", "words"),
     [
-        (("--seconds", "1"), "import time\ntime.sleep(30)", "it took longer than 1 seconds; --seconds allows more"),
-        (("--output", "1"), "print('x' * 2**21)\n1", "the page shows more than 1 megabytes; --output allows more"),
-        (("--output", "1"), "while True:\n    print('x' * 99)", "the page shows more than 1 megabytes"),
-        (("--memory", "800"), "x = bytearray(10**9)", "raised MemoryError"),
+        (("--seconds", "1"), "import time\ntime.sleep(999)", ": it took longer than 1 seconds; --seconds allows more"),
+        (("--output", "1"), "print('x' * 2**21)\n1", ": the page shows more than 1 megabytes; --output allows more"),
+        (("--output", "1"), "while True:\n    print('x' * 99)", ": the page shows more than 1 megabytes"),
+        (("--memory", "800"), "x = bytearray(10**9)", " raised MemoryError"),
     ],
 )
 def test_a_cell_that_takes_too_much_is_stopped(project: Project, limit: tuple[str, str], code: str, words: str) -> None:
     project.page("index", cell(code))
-    started = time.monotonic()
     process = project.start("render", *limit, str(project.root))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=100)
     assert (process.returncode, said.count("\n")) == (1, 1)
-    assert said.startswith("index.qmd:5: cell 1")
-    assert words in said
-    assert time.monotonic() - started < 20
+    assert re.fullmatch(rf"index.qmd:\d: cell 1{words}.*", said.strip())
 
 
 SLEEPERS = """\
@@ -89,7 +86,8 @@ open("started", "w")
 
 
 def sleepers(seconds: str) -> list[psutil.Process]:
-    return [each for each in psutil.process_iter() if each.name() == "sleep" and seconds in each.cmdline()]
+    found = psutil.process_iter(["cmdline"], ad_value=[])
+    return [each for each in found if each.info["cmdline"] == ["sleep", seconds]]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,7 @@ def test_no_process_of_a_cell_outlives_the_render(tmp_path: Path, name: str, the
     assert ended == 0 or len(sleepers(seconds)) == 2
     if ended:
         process.send_signal(ended)
-    process.communicate(timeout=60)
+    process.communicate(timeout=100)
     until(lambda: not sleepers(seconds))
 
 
@@ -117,5 +115,5 @@ def test_a_site_that_was_exchanged_is_not_said_to_be_as_it_was(project: Project)
     os.close(write)
     until((project.root / "_site" / "index.html").exists)
     os.close(read)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=100)
     assert (process.returncode, said) == (0, "")

@@ -27,7 +27,7 @@ def note(event: str, args: tuple[Any, ...]) -> None:
 
 
 def report(file: Path) -> None:
-    """Write which files were read, those of modules too, and what threads failed with, by the number of the cell."""
+    """Write which files were read, those of modules too, and what threads failed with, by the cell's number, from 0."""
     modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
     file.write_text(json.dumps({"files": sorted(modules | opened), "failed": failed}))
 
@@ -66,14 +66,21 @@ def main(connection: Path, render: int, memory: int) -> None:
     app.initialize(["-f", str(connection), "--HistoryManager.enabled=False"])
     shell = app.shell
 
+    running = -1
+
+    def cell_starts(info: Any) -> None:
+        nonlocal running
+        running += 1
+
     def thread_failed(args: threading.ExceptHookArgs) -> None:
-        failed.append((shell.execution_count, args.exc_type.__name__, str(args.exc_value)))
+        failed.append((running, args.exc_type.__name__, str(args.exc_value)))
 
     def cell_ran(result: Any) -> None:
         if result.info.raw_cell == LAST:
             report(connection.with_name("read.json"))
 
     threading.excepthook = thread_failed
+    shell.events.register("pre_run_cell", cell_starts)
     shell.events.register("post_run_cell", cell_ran)
     threading.Thread(target=end_with, args=(render, os.environ[FOLDER]), daemon=True).start()
     app.start()

@@ -222,13 +222,13 @@ def _raised(cell: Cell, ready: Any, name: str, value: str, traceback: str) -> Fa
 
 def _see_failures(cells: list[Cell], ready: list[Any], threads: list[tuple[int, str, str]]) -> None:
     """Raise what cells show as an error though they ended well, and what threads of theirs ended with."""
-    for cell, ran in zip(cells, ready, strict=True):
+    for number, (cell, ran) in enumerate(zip(cells, ready, strict=True)):
         if not cell.options.get("error"):
             for output in ran.outputs:
                 if output.output_type == "error":
                     raise _raised(cell, ran, output.ename, output.evalue, "\n".join(output.traceback))
-            for count, name, value in threads:
-                if count == ran.get("execution_count"):
+            for at, name, value in threads:
+                if at == number:
                     raise FailedCell(f"{cell.path}:{cell.line}: {cell.name}: a thread of it raised {name}: {value}")
 
 
