@@ -11,7 +11,7 @@ from website import DOT, SETTINGS, Project, cell, plain
 from qmdsite.cache import Cache
 from qmdsite.problem import FailedCell
 from qmdsite.read import read_pages
-from qmdsite.run import Executor
+from qmdsite.run import LIMITS, Executor
 from qmdsite.site import open_project
 
 RICH = "::: {.player data-play=3}\n<table><tr><td>1 < 2</td></tr></table>\n\n<svg><path d='M0 0'/></svg> and $x_1$\n:::"
@@ -138,7 +138,7 @@ def test_an_executor_that_was_stopped_runs_no_cell(project: Project, tmp_path: P
     project.page("index", cell("open('ran', 'w')"))
     read, problems = read_pages(open_project(project.root))
     assert not problems
-    executor = Executor(project.root, read.output, tmp_path, Cache(tmp_path / "runs"))
+    executor = Executor(project.root, read.output, tmp_path, Cache(tmp_path / "runs"), LIMITS)
     executor.stop()
     # In a thread, as in a render: in this one the loop of a browser may run.
     with ThreadPoolExecutor() as pool, pytest.raises(FailedCell):

@@ -7,7 +7,7 @@ from conftest import copy_results
 from website import Project, cell
 
 from qmdsite.cache import Cache
-from qmdsite.run import Executor
+from qmdsite.run import LIMITS, Executor
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_another_version_of_what_is_installed_is_another_environment(
     monkeypatch.syspath_prepend(installed)
 
     def environment() -> str:
-        return Executor(tmp_path, tmp_path, tmp_path, Cache(tmp_path / "runs")).environment
+        return Executor(tmp_path, tmp_path, tmp_path, Cache(tmp_path / "runs"), LIMITS).environment
 
     before = environment()
     (installed / "package-1.0.dist-info").mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qmdsite.paths import documented
 from qmdsite.problem import BadInput, FailedCell
+from qmdsite.run import LIMITS, Limits
 from qmdsite.site import render
 
 
@@ -42,17 +43,25 @@ def main(arguments: list[str] | None = None) -> int:
     many = commands.add_parser("preview", help="serve the site on this machine, and render and reload what changes")
     many.add_argument("path", nargs="?", type=Path, default=Path(), help="where _quarto.yml is (default: .)")
     many.add_argument("--port", type=int, default=4200, help="where to serve (default: 4200; 0: any that is free)")
+    for command in (one, many):
+        of_limits = command.add_argument_group("limits, above what pages need")
+        of_limits.add_argument("--seconds", type=int, default=LIMITS.seconds, help="for a cell (default: %(default)s)")
+        of_limits.add_argument("--output", type=int, default=LIMITS.output, help="for what a page shows, in megabytes "
+                               "(default: %(default)s)")  # fmt: skip
+        of_limits.add_argument("--memory", type=int, default=LIMITS.memory, help="for the kernel of a page, in "
+                               "megabytes (default: what this machine has)")  # fmt: skip
     given = parser.parse_args(arguments)
     if given.options:
         print(documented("options"))
         return 0
     if not given.command:
         parser.error("say what to do: render or preview")
+    limits = Limits(given.seconds, given.output, given.memory)
     if given.command == "render":
-        return attempt(lambda: render(*located(given.path)))
+        return attempt(lambda: render(*located(given.path), limits))
     from qmdsite.preview import serve  # not above: a render does without the server
 
-    return attempt(lambda: serve(given.path, given.port, lambda: attempt(lambda: render(given.path))))
+    return attempt(lambda: serve(given.path, given.port, lambda: attempt(lambda: render(given.path, "", limits))))
 
 
 def located(path: Path) -> tuple[Path, str]:

@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
+from qmdsite import kernel
 from qmdsite.cache import Cache, digest, installed
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import FailedCell
@@ -23,24 +25,21 @@ NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]| \(\d+\.py, line \d+\)")
 # A warning names the kernel's temporary file; the process id in its path would make no two renders equal.
 CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
 
-# The kernel: every file that is opened for reading is noted, from before the first cell on.
-KERNEL = """
-import os, sys
-sys._qmdsite_opened = set()
-def note(event, args, opened=sys._qmdsite_opened, os=os):
-    if event == "open" and isinstance(args[0], (str, bytes)) and args[2] & os.O_ACCMODE != os.O_WRONLY:
-        opened.add(os.path.abspath(os.fsdecode(args[0])))
-sys.addaudithook(note)
-from ipykernel.kernelapp import launch_new_instance
-# As IPython does where no -P forbids it: a page imports what lies beside it, but from the standard library first.
-sys.path.insert(next(at for at, path in enumerate(sys.path) if path.endswith("-packages")), "")
-launch_new_instance()
-"""
-REPORT = """
-import json, sys
-modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
-print(json.dumps(sorted(modules | sys._qmdsite_opened)))
-"""
+
+@dataclass(frozen=True)
+class Limits:
+    """What stops a page that would never end or take the whole machine; pages need far less.
+
+    `seconds` for a cell, `output`, megabytes, for what a page shows, `memory`, megabytes, for its kernel: if nothing
+    is said, what the machine has.
+    """
+
+    seconds: int = 3600
+    output: int = 50
+    memory: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+LIMITS = Limits()
 
 
 def figures(page: Page) -> tuple[str, str]:
@@ -51,17 +50,20 @@ def figures(page: Page) -> tuple[str, str]:
     form, width, height = map(page.options.get, ("fig-format", "fig-width", "fig-height"), ("retina", 7, 5))
     settings = f"figure.figsize: {width}, {height}\nfigure.dpi: 96\nsvg.hashsalt: qmdsite\n"
     keywords = {"bbox_inches": "tight"} | ({"metadata": {"Date": None}} if form == "svg" else {})
-    config = {"InlineBackend": {"figure_formats": [form], "print_figure_kwargs": keywords}}
+    inline = {"figure_formats": [form], "print_figure_kwargs": keywords}
+    # Without the second, a command behind "!" fails unseen.
+    config = {"InlineBackend": inline, "InteractiveShell": {"system_raise_on_error": True}}
     return settings, json.dumps(config)
 
 
 class Executor:
     """Runs the pages of one project."""
 
-    def __init__(self, root: Path, output: Path, sockets: Path, cache: Cache) -> None:
+    def __init__(self, root: Path, output: Path, sockets: Path, cache: Cache, limits: Limits) -> None:
         """Keep results in `cache`, for what is installed now, and the kernels' sockets in `sockets`."""
-        self.root, self.output, self.sockets, self.cache = root, output, sockets, cache
-        self.environment = digest(sys.version, *installed(), Path(__file__).read_bytes())
+        self.root, self.output, self.sockets, self.cache, self.limits = root, output, sockets, cache, limits
+        code = (Path(__file__).read_bytes(), Path(kernel.__file__).read_bytes())
+        self.environment = digest(sys.version, *installed(), *code)
         self.kernels: dict[str, int] = {}
         self.stopped = False
 
@@ -109,42 +111,63 @@ class Executor:
         return digest(file.read_bytes()) if file.is_file() else None
 
     def _run(self, page: Page, folder: str) -> tuple[Outputs, list[str]]:
-        """Run the page's cells in a kernel, and one that says which files it read."""
-        # Imported here: they take half a second that a render with nothing to run need not spend.
-        import asyncio
+        """Run the page's cells in a kernel; return what they show, and which files it read."""
+        import asyncio  # here, as what takes half a second that a render with nothing to run need not spend
 
-        import nbformat
-        from nbclient import NotebookClient
-
-        code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(REPORT, False)]
-        notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
-            {"cell_type": "code", "execution_count": None, "source": text, "outputs": [],
-             "metadata": {"tags": ["raises-exception"] * error}}
-            for text, error in code
-        ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
-        kernel = _kernel(folder)
+        client = _client(page, folder, self.limits)
 
         def starting(cell: Any, cell_index: int) -> None:
-            self.kernels[page.path] = kernel.provisioner.pid
+            self.kernels[page.path] = client.km.provisioner.pid
             if self.stopped:
                 raise FailedCell("stopped")
 
-        client = NotebookClient(notebook, km=kernel, timeout=None, shutdown_kernel="immediate", on_cell_start=starting)
+        client.on_cell_start = starting
         environment = _environment(page, folder)
         launch: Any = {"env": environment, "stdout": DEVNULL, "stderr": DEVNULL, "cleanup_kc": True}
         try:
             asyncio.run(client.async_execute(cwd=str((self.root / page.path).parent), **launch))
         except Exception as error:
             at = min(max(client.code_cells_executed, 1), len(page.cells)) - 1
-            raise _failure(page.cells[at], notebook.cells[at].get("execution_count", 0), error) from None
+            raise _failure(page.cells[at], client.nb.cells[at], error, client.too_much, self.limits) from None
         finally:
             self.kernels.pop(page.path, None)
             atexit.unregister(client._cleanup_kernel)
-        outputs = [_tidy(ready.outputs) for ready in notebook.cells[:-1]]
-        return outputs, json.loads("".join(output.text for output in notebook.cells[-1].outputs))
+            kernel.end(folder)
+        cells = client.nb.cells[:-1]
+        told = json.loads(Path(folder, "read.json").read_text())
+        _see_failures(page.cells, cells, told["failed"])
+        return [_tidy(ready.outputs) for ready in cells], told["files"]
 
 
-def _kernel(folder: str) -> Any:
+def _client(page: Page, folder: str, limits: Limits) -> Any:
+    """Return what runs the page's cells, and one more, on which the kernel tells what was read."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    class Client(NotebookClient):
+        shown, too_much = 0, False
+
+        def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+            content = msg["content"]
+            parts = (content.get("text"), *content.get("data", {}).values())
+            self.shown += sum(len(part) for part in parts if isinstance(part, str))
+            if self.shown > limits.output * 2**20 and not self.too_much:
+                # The cell still runs, and would be waited for.
+                self.too_much = True
+                os.kill(manager.provisioner.pid, signal.SIGKILL)
+            return None if self.too_much else super().process_message(msg, cell, cell_index)
+
+    code = [(cell.code, cell.options.get("error", False)) for cell in page.cells] + [(kernel.LAST, False)]
+    notebook: Any = nbformat.from_dict({"cells": [  # type: ignore[no-untyped-call]
+        {"cell_type": "code", "execution_count": None, "source": text, "outputs": [],
+         "metadata": {"tags": ["raises-exception"] * error}}
+        for text, error in code
+    ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})  # fmt: skip
+    manager = _kernel(folder, limits)
+    return Client(notebook, km=manager, timeout=limits.seconds, shutdown_kernel="immediate")
+
+
+def _kernel(folder: str, limits: Limits) -> Any:
     """Return the manager of one kernel, which runs this interpreter, whatever is installed elsewhere."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -152,8 +175,8 @@ def _kernel(folder: str) -> Any:
     class ThisPython(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             # -P: a file in the page's folder is not taken for one of the kernel's own modules.
-            command = [sys.executable, "-P", "-c", KERNEL, "-f", "{connection_file}"]
-            return KernelSpec(argv=[*command, "--HistoryManager.enabled=False"], language="python")
+            command = [sys.executable, "-P", kernel.__file__, "{connection_file}"]
+            return KernelSpec(argv=[*command, str(os.getpid()), str(limits.memory * 2**20)], language="python")
 
     connection: Any = {"connection_file": f"{folder}/kernel.json", "transport": "ipc", "ip": f"{folder}/k"}
     return AsyncKernelManager(kernel_spec_manager=ThisPython(), **connection)
@@ -164,27 +187,49 @@ def _environment(page: Page, folder: str) -> dict[str, str]:
     Path(folder, "profile_default").mkdir()
     for name, text in zip(("matplotlibrc", "profile_default/ipython_config.json"), figures(page), strict=True):
         Path(folder, name).write_text(text)
-    settings = {"PYTHONHASHSEED": "0", "IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    return {**os.environ, **settings, "MATPLOTLIBRC": f"{folder}/matplotlibrc"}
+    # Optimized, Python would leave out what cells assert.
+    settings = {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": "", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return {**os.environ, **settings, kernel.FOLDER: folder, "MATPLOTLIBRC": f"{folder}/matplotlibrc"}
 
 
-def _failure(cell: Cell, count: int, error: Exception) -> FailedCell:
-    """Return what is said of a cell that stopped the run; `count` is its number in the kernel."""
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
+def _failure(cell: Cell, ready: Any, error: Exception, too_much: bool, limits: Limits) -> FailedCell:
+    """Return what is said of a cell that stopped the run; `ready` is the same cell as it ran."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from nbformat import ValidationError
 
-    line = cell.line
     if isinstance(error, CellExecutionError):
-        places = re.findall(rf"Cell In\[{count}\], line (\d+)", NOISE.sub("", error.traceback))
-        line = cell.start + int(places[-1]) - 1 if places else line
-        words = f" raised {error.ename}: {NOISE.sub('', error.evalue)}"
+        return _raised(cell, ready, error.ename, error.evalue, error.traceback)
+    if too_much:
+        words = f": the page shows more than {limits.output} megabytes; --output allows more"
+    elif isinstance(error, CellTimeoutError):
+        words = f": it took longer than {limits.seconds} seconds; --seconds allows more"
     elif isinstance(error, DeadKernelError):
         words = ": the kernel died: the cell ended the process, or memory ran out"
     elif isinstance(error, ValidationError):
         words = f" shows what no notebook may hold: {str(error).splitlines()[0]}"
     else:
         words = f": the kernel failed: {type(error).__name__}: {error}"
-    return FailedCell(f"{cell.path}:{line}: {cell.name}{words}")
+    return FailedCell(f"{cell.path}:{cell.line}: {cell.name}{words}")
+
+
+def _raised(cell: Cell, ready: Any, name: str, value: str, traceback: str) -> FailedCell:
+    """Return what is said of a cell that raised, or showed that something did, with the line where."""
+    count = ready.get("execution_count", 0)
+    places = re.findall(rf"Cell In\[{count}\], line (\d+)", NOISE.sub("", traceback))
+    line = cell.start + int(places[-1]) - 1 if places else cell.line
+    return FailedCell(f"{cell.path}:{line}: {cell.name} raised {name}: {NOISE.sub('', value)}")
+
+
+def _see_failures(cells: list[Cell], ready: list[Any], threads: list[tuple[int, str, str]]) -> None:
+    """Raise what cells show as an error though they ended well, and what threads of theirs ended with."""
+    for number, (cell, ran) in enumerate(zip(cells, ready, strict=True)):
+        if not cell.options.get("error"):
+            for output in ran.outputs:
+                if output.output_type == "error":
+                    raise _raised(cell, ran, output.ename, output.evalue, "\n".join(output.traceback))
+            for at, name, value in threads:
+                if at == number:
+                    raise FailedCell(f"{cell.path}:{cell.line}: {cell.name}: a thread of it raised {name}: {value}")
 
 
 def _tidy(outputs: list[Any]) -> list[Output]:

@@ -1,6 +1,7 @@
 """The whole build, and the one place that knows its order: read, check, run, convert, wrap, link, publish, exchange."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from qmdsite.problem import BadInput, FailedCell, Problem, judge
 from qmdsite.project import Project, texts
 from qmdsite.publish import publish, rebase
 from qmdsite.read import page_names, read_pages, read_settings
-from qmdsite.run import Executor
+from qmdsite.run import LIMITS, Executor, Limits
 from qmdsite.search import index
 from qmdsite.wrap import wrap
 from qmdsite.write import exchange, locked, read, write
@@ -40,7 +41,7 @@ def open_project(root: Path) -> Project:
     return project
 
 
-def render(root: Path, only: str = "") -> None:
+def render(root: Path, only: str = "", limits: Limits = LIMITS) -> None:
     """Render the project in the folder `root`; the old site stands until the new one is complete.
 
     `only` is a page or a folder of pages: where there is a site already, it is rendered with what lists it, and with
@@ -53,7 +54,8 @@ def render(root: Path, only: str = "") -> None:
         run_scripts(project, "pre-render", new, {"INPUT": inputs}, whole=not old)
         project, problems = read_pages(project)
         judge(problems or check_pages(project))
-        build = Build(project, new, sockets, pandoc, only, old)
+        executor = Executor(project.root, project.output, sockets, Cache(project.work / "runs"), limits)
+        build = Build(project, new, executor, pandoc, only, old)
         files = build.pages()
         files, followed = build.finished(files)
         write(new, files)
@@ -62,7 +64,16 @@ def render(root: Path, only: str = "") -> None:
             list_links(project, followed.elsewhere)
         exchange(project, new)
     ran, seconds = len(build.stale), time.time() - started
-    print(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s", flush=True)
+    say_last(f"{project.output.name}: {len(build.chosen)} pages, {ran} executed, {seconds:.1f} s")
+
+
+def say_last(words: str) -> None:
+    """Print what was done; that nobody listens any more does not undo it."""
+    try:
+        print(words, flush=True)
+    except OSError:
+        # What is left in the buffer would be tried again at the end.
+        sys.stdout = None
 
 
 def made(project: Project) -> Cache:
@@ -94,12 +105,11 @@ class Build:
     """One render, from pages that are read to the files of the site."""
 
     def __init__(
-        self, project: Project, new: Path, sockets: Path, pandoc: Pandoc, only: str, old: dict[str, bytes]
+        self, project: Project, new: Path, executor: Executor, pandoc: Pandoc, only: str, old: dict[str, bytes]
     ) -> None:
         """Choose the pages to render, and look which results of earlier runs still hold; `old` are files to keep."""
         self.project, self.new, self.old = project, new, old
-        self.pandoc, self.runs, self.htmls = pandoc, Cache(project.work / "runs"), pandoc.cache
-        self.executor = Executor(project.root, project.output, sockets, self.runs)
+        self.pandoc, self.executor, self.runs, self.htmls = pandoc, executor, executor.cache, pandoc.cache
         self.known = {page.path: self.executor.known(page) for page in project.pages.values()}
         self.chosen = self._chosen(only)
         self.stale = [page for page in self.chosen if self.known[page.path] is None]

@@ -62,7 +62,12 @@ def exchange(project: Project, new: Path) -> None:
         old = project.work / "old"
         if project.output.exists():
             project.output.rename(old)
-        new.rename(project.output)
+        try:
+            new.rename(project.output)
+        except BaseException:
+            if old.exists():
+                old.rename(project.output)
+            raise
         shutil.rmtree(old, ignore_errors=True)
 
 
