@@ -20,12 +20,12 @@
     };
   }
 
-  function two_paths({ w, a, c }) {
-    const values = ({ w }) => ({ u: w + a, v: c * w, L: (w + a) * c * w });
+  function two_paths({ w, d, c }) {
+    const values = ({ w }) => ({ u: w + d, v: c * w, L: (w + d) * c * w });
     const now = values({ w }), to = w + NUDGE;
     const through_u = now.v, through_v = now.u * c, dw = through_u + through_v;
     return {
-      w, a, c, ...now, dL: 1, du: now.v, dv: now.u, through_u, through_v, dw, from: w, to, promised: NUDGE * dw,
+      w, d, c, ...now, dL: 1, du: now.v, dv: now.u, through_u, through_v, dw, from: w, to, promised: NUDGE * dw,
       promised_u: NUDGE * through_u, promised_v: NUDGE * through_v, came: values({ w: to }).L - now.L,
     };
   }
@@ -84,6 +84,7 @@
   };
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
   const say = (value) => digits.format(Math.round(value * 1e12) / 1e12 + 0).replace("-", "−");
+  const bracketed = (value) => (value < 0 ? `(${say(value)})` : say(value));
 
   // A screen reader repeats a region of which a part is set, even to what it was.
   function set(part, text) {
@@ -123,17 +124,19 @@
     result.before(make("div", { className: "controls" }, ...parts));
   }
 
-  // Sliders, and a button for a nudge, whose result stays until something else moves.
+  // Sliders, and a button for a nudge, whose result stays until something else moves: told is what it would do, or did.
   function nudged(figure, state, compute, ranges) {
     const moved = sliders(state, ranges, () => draw());
     function draw(last = {}) {
-      show(figure, { ...compute(state), ...last });
+      const now = compute(state), added_v = bracketed(now.through_v);
+      const told = `If w went from ${say(now.from)} to ${say(now.to)}, L would change by`;
+      show(figure, { ...now, added_v, told, ...last });
       moved.follow();
     }
     const nudge = button(`Nudge w by ${NUDGE}`, () => {
       const { from, to, promised, promised_u, promised_v, came } = compute(state);
       state.w = Number(to.toFixed(10));
-      draw({ from, to, promised, promised_u, promised_v, came });
+      draw({ told: `w went from ${say(from)} to ${say(to)}; L changed by`, promised, promised_u, promised_v, came });
     });
     controls(figure, ...moved.labels, nudge);
     draw();
@@ -321,7 +324,7 @@
       nudged(figure, state, chain, { w: [-2, 2, 0.01], b: [-2, 3, 0.01], x: [-2, 2, 0.01], t: [-10, 10, 0.1] }),
 
     two_paths: (figure, state) =>
-      nudged(figure, state, two_paths, { w: [-3, 3, 0.01], a: [0, 4, 0.1], c: [0, 4, 0.1] }),
+      nudged(figure, state, two_paths, { w: [-3, 3, 0.01], d: [0, 4, 0.1], c: [0, 4, 0.1] }),
 
     descent(figure, start) {
       const state = { ...start, exponent: Math.log10(start.rate) };
@@ -401,7 +404,7 @@
       function draw() {
         const { terms, ...made } = transpose(state);
         const numbers = entries({ ...state, ...made });
-        const factor = (key) => (numbers[key] < 0 ? `(${say(numbers[key])})` : say(numbers[key]));
+        const factor = (key) => bracketed(numbers[key]);
         const sum = (part) => terms.map((keys) => keys.map(part).join("·")).join(" + ");
         const names = `${indexed(state.at)} = ${sum(indexed)}`;
         show(figure, { ...numbers, names, sum: `= ${sum(factor)} = ${say(numbers[state.at])}` });

@@ -77,9 +77,10 @@ def test_apparatus_between_the_sentences_is_found(wrong: str, right: str, words:
 
 
 def words(page: Path) -> tuple[int, int]:
-    """Return how many words of code a page shows, and how many words in all, folds aside."""
+    """Return how many words of code a page shows, and how many words in all: folds, sources and citation aside."""
     (main,) = html.fromstring(page.read_text()).xpath("//main")
-    for hidden in main.xpath(".//annotation | .//script | .//style | .//details | .//svg"):
+    unread = ".//section[@id = 'quarto-citation' or h2[normalize-space() = 'References']]"
+    for hidden in main.xpath(f".//annotation | .//script | .//style | .//details | .//svg | {unread}"):
         hidden.drop_tree()
     code = sum(len(block.text_content().split()) for block in main.xpath(".//pre[contains(@class, 'sourceCode')]"))
     return code, len(main.text_content().split())

@@ -111,8 +111,8 @@ def _result(numbers: Numbers, promised: str = "promised", parts: Mapping[str, st
         f'<div><dt>{name}</dt><dd class="gradient">{_shown(key, numbers)}</dd></div>' for name, key in parts.items()
     )
     return (
-        f'<div class="result"><p>When w goes from {_shown("from", numbers)} to {_shown("to", numbers)}, '
-        f"L changes by</p><dl>{terms}<div><dt>{promised}<br/>∂L/∂w · {NUDGE}</dt>"
+        f'<div class="result"><p>{_line("told", f"If w went {_way(numbers)}, L would change by")}</p>'
+        f"<dl>{terms}<div><dt>{promised}<br/>∂L/∂w · {NUDGE}</dt>"
         f'<dd class="gradient">{_shown("promised", numbers)}</dd></div>'
         f'<div><dt>in fact<br/>after − before</dt><dd class="value">{_shown("came", numbers)}</dd></div></dl></div>'
     )
@@ -120,63 +120,70 @@ def _result(numbers: Numbers, promised: str = "promised", parts: Mapping[str, st
 
 def _promise(numbers: Numbers) -> str:
     """Return the same as a sentence."""
-    start, end, promised, came = (number(numbers[key]) for key in ("from", "to", "promised", "came"))
-    return f"When w goes from {start} to {end}, its gradient promises that L changes by {promised}; it does by {came}."
+    promised, came = (number(numbers[key]) for key in ("promised", "came"))
+    return f"If w goes {_way(numbers)}, its gradient promises that L changes by {promised}; it does by {came}."
 
 
-def two_paths(w: float, a: float, c: float, *, script: str = SCRIPT) -> Interactive:
-    """Return a product of two numbers that are both made of w, as w plus a and c times w; all numbers.
+def _way(numbers: Numbers) -> str:
+    return f"from {number(numbers['from'])} to {number(numbers['to'])}"
+
+
+def two_paths(w: float, d: float, c: float, *, script: str = SCRIPT) -> Interactive:
+    """Return a product of two numbers that are both made of w, as w plus d and c times w; all numbers.
 
     Readers see what reaches w along each of the two paths, and that its gradient is the sum; they move the three
     numbers and nudge w.
     """
-    now = _two_paths(w, a, c)
-    now |= {"from": w, "to": w + NUDGE, "came": _two_paths(w + NUDGE, a, c)["L"] - now["L"]}
+    now = _two_paths(w, d, c)
+    now |= {"from": w, "to": w + NUDGE, "came": _two_paths(w + NUDGE, d, c)["L"] - now["L"]}
     promised = {"promised": "dw", "promised_u": "through_u", "promised_v": "through_v"}
     now |= {key: NUDGE * now[gradient] for key, gradient in promised.items()}
     words = (
-        f"w = {number(w)} is used twice: u = w + {number(a)} and v = {number(c)} w; L = u v. Forward: "
+        f"w = {number(w)} is used twice: u = w + {number(d)} and v = {number(c)} w; L = u v. Forward: "
         f"{_listed(now, 'u v L')}. Back: {_listed(now, 'dL du dv')}; through u comes {number(now['through_u'])}, "
         f"through v {number(now['through_v'])}, and {_listed(now, 'dw')} is their sum."
     )
     drawing = _picture("Two paths from w to L: values go down, gradients come back up", words, DIAMOND, *_diamond(now))
     paths = {"through u": "promised_u", "through v": "promised_v"}
     side = f'<div class="side">{_result(now, "promised in all", paths)}</div>'
-    state = {"w": w, "a": a, "c": c}
+    state = {"w": w, "d": d, "c": c}
     return Interactive("two_paths", state, f"{drawing}\n{side}", f"{words} {_promise(now)}", script)
 
 
-def _two_paths(w: float, a: float, c: float) -> dict[str, float]:
+def _two_paths(w: float, d: float, c: float) -> dict[str, float]:
     """Return all numbers of the two paths, and what comes back along each."""
-    u, v = w + a, c * w
-    values = {"w": w, "a": a, "c": c, "u": u, "v": v, "L": u * v}
+    u, v = w + d, c * w
+    values = {"w": w, "d": d, "c": c, "u": u, "v": v, "L": u * v}
     return values | {"dL": 1.0, "du": v, "dv": u, "through_u": v, "through_v": u * c, "dw": v + u * c}
 
 
-DIAMOND = -172, 0, 364, 203
+DIAMOND = -202, 0, 404, 203
 """Left, top, width and height."""
 
 
 def _diamond(numbers: Numbers) -> tuple[str, str, str]:
     """Return the parts of a drawing: w on top, what uses it below, side by side, and the loss at the bottom."""
-    values = [_label("w", numbers, -155, 18, "start")]
-    total = " + ".join(_shown(key, numbers, "tspan") for key in ("through_u", "through_v"))
-    gradients = [_text(f"∂L/∂w = {total} = {_shown('dw', numbers, 'tspan')}", 175, 18, "end")]
-    boxes = [f'<rect x="-165" y="{y}" width="350" height="34" rx="4" {LINES}/>' for y in (1, 168)]
-    boxes.append(_text("L = u · v", 10, 185, "middle"))
-    a, c = (_shown(key, numbers, "tspan") for key in "ac")
-    slopes = {"u": ("u = w + " + a, "1"), "v": (f"v = {c} · w", c)}
-    for middle, (key, (formula, slope)) in zip((-105, 75), slopes.items(), strict=True):
+    values = [_label("w", numbers, -190, 18, "start")]
+    by_u, dw = (_shown(key, numbers, "tspan") for key in ("through_u", "dw"))
+    by_v = f'<tspan data-show="added_v">{_factor(numbers["through_v"])}</tspan>'
+    gradients = [_text(f"∂L/∂w = {by_u} + {by_v} = {dw}", 190, 18, "end")]
+    boxes = [f'<rect x="-196" y="{y}" width="392" height="34" rx="4" {LINES}/>' for y in (1, 168)]
+    boxes.append(_text("L = u · v", 0, 185, "middle"))
+    d, c = (_shown(key, numbers, "tspan") for key in "dc")
+    slopes = {"u": ("u = w + " + d, "1"), "v": (f"v = {c} · w", c)}
+    for middle, (key, (formula, slope)) in zip((-110, 60), slopes.items(), strict=True):
         boxes.append(f'<rect x="{middle - 50}" y="86" width="100" height="32" rx="4" {LINES}/>')
         boxes.append(_text(formula, middle, 102, "middle"))
         values += [arrow(middle - 12, y, 0, 45) for y in (38, 121)]
-        values.append(_label(key, numbers, middle - 20, 143, "end"))
         gradients += [arrow(middle + 12, y, 0, -45) for y in (83, 165)]
-        gradients.append(_label(f"d{key}", numbers, middle + 20, 143, "start"))
+        # On two lines each, so that long numbers have room.
+        for lines, name, side, anchor in [(values, key, -20, "end"), (gradients, f"d{key}", 20, "start")]:
+            lines.append(_text(f"{_name(name)} =", middle + side, 134, anchor))
+            lines.append(_text(_shown(name, numbers, "tspan"), middle + side, 152, anchor))
         through = f"· {slope} = {_shown(f'through_{key}', numbers, 'tspan')}"
         gradients.append(_text(through, middle + 20, 61, "start"))
-    values.append(_label("L", numbers, -155, 185, "start"))
-    gradients.append(_label("dL", numbers, 175, 185, "end"))
+    values.append(_label("L", numbers, -190, 185, "start"))
+    gradients.append(_label("dL", numbers, 190, 185, "end"))
     return _coloured(values, VALUE), _coloured(gradients, GRADIENT), f"<g>{''.join(boxes)}</g>"
 
 
@@ -346,11 +353,12 @@ def _hinges(P: Tensor, bias: float, x: Tensor, t: Tensor) -> tuple[float, Tensor
     return float(errors.square().mean()), torch.stack([x @ on, on.sum(0), grad @ hinge], dim=1), float(grad.sum())
 
 
-def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIPT) -> Interactive:
+def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, at: str = "dW00", script: str = SCRIPT) -> Interactive:
     """Return the tables of a linear layer, and of its three gradients given that of its output, `G`.
 
     X (n, p), W (p, q), b (q), G (n, q). Readers point at an entry of a gradient, and see what it is the sum of; they
-    change any of the numbers given. ValueError if the shapes do not fit each other, or a size is not from 1 to 9.
+    change any of the numbers given. At first it is the entry `at`, such as dW01, counted from 0. ValueError if the
+    shapes do not fit each other, a size is not from 1 to 9, or there is no such entry.
     """
     given = {name: tensor.double() for name, tensor in {"X": X, "W": W, "b": b, "G": G}.items()}
     shapes = [tuple(tensor.shape) for tensor in given.values()]
@@ -360,26 +368,37 @@ def transpose(X: Tensor, W: Tensor, b: Tensor, G: Tensor, *, script: str = SCRIP
         raise ValueError(f"X, W, b and G must be of shapes {wanted}, not {', '.join(map(str, shapes))}")
     X, W, b, G = given.values()
     tensors = given | {"Y": X @ W + b, "dX": G @ W.mT, "dW": X.mT @ G, "db": G.sum(0)}
-    result, lit = _sum(X, G, p - 1)
+    result, lit = _sum(tensors, at)
     tables = {name: _table(name, tensor, lit) for name, tensor in tensors.items()}
     pairs = "\n".join(f'<div class="pair">{tables[a]}{tables[b]}</div>' for a, b in (*DIFFERENTIATED, ("Y", "G")))
     words = "A linear layer in numbers. " + " ".join(
         f"{_heading(name)}: {'; '.join(', '.join(map(number, row)) for row in tensor.reshape(-1, tensor.shape[-1]))}."
         for name, tensor in tensors.items()
     )
-    state = {name: tensor.tolist() for name, tensor in given.items()} | {"at": lit[0]}
+    state = {name: tensor.tolist() for name, tensor in given.items()} | {"at": at}
     body = f'<div class="pairs">\n{pairs}\n</div>\n<div class="side"><div class="result">{result}</div></div>'
     return Interactive("transpose", state, body, words, script)
 
 
-def _sum(X: Tensor, G: Tensor, row: int) -> tuple[str, list[str]]:
-    """Return what the first gradient of a row of weights is the sum of, in words, and the names of these entries."""
-    terms = [((f"X{i}{row}", x), (f"G{i}0", grad)) for i, (x, grad) in enumerate(zip(X[:, row], G[:, 0], strict=True))]
-    names = " + ".join("·".join(_indexed(key) for key, _ in pair) for pair in terms)
-    products = " + ".join("·".join(_factor(value) for _, value in pair) for pair in terms)
-    at, total = f"dW{row}0", number(X[:, row] @ G[:, 0])
+def _sum(tensors: Mapping[str, Tensor], at: str) -> tuple[str, list[str]]:
+    """Return what an entry of a gradient is the sum of, in words, and the names of all these entries."""
+    entries = {_entry(name, place): tensor[place] for name, tensor in tensors.items() for place in _places(tensor)}
+    gradients = [key for key in entries if key.startswith("d")]
+    if at not in gradients:
+        raise ValueError(f"at must be an entry of a gradient, one of {', '.join(gradients)}, not {at!r}")
+    row, column = at[2], at[3:]
+    n, q = tensors["G"].shape
+    sums: dict[str, list[tuple[str, ...]]] = {
+        "dX": [(f"G{row}{s}", f"W{column}{s}") for s in range(q)],
+        "dW": [(f"X{i}{row}", f"G{i}{column}") for i in range(n)],
+        "db": [(f"G{i}{row}",) for i in range(n)],
+    }
+    terms = sums[at[:2]]
+    names = " + ".join("·".join(map(_indexed, keys)) for keys in terms)
+    products = " + ".join("·".join(_factor(entries[key]) for key in keys) for keys in terms)
+    total = number(entries[at])
     text = f"<p>{_line('names', f'{_indexed(at)} = {names}')} {_line('sum', f'= {products} = {total}')}</p>"
-    return text, [at, *(key for pair in terms for key, _ in pair)]
+    return text, [at, *itertools.chain(*terms)]
 
 
 DIFFERENTIATED = ("X", "dX"), ("W", "dW"), ("b", "db")
@@ -402,7 +421,7 @@ def _table(
     """Return a table of which the script finds each entry, a vector as one row; some entries are lit."""
     cells: dict[int, str] = {}
     for place in _places(tensor):
-        key = name + "".join(map(str, place))
+        key = _entry(name, place)
         chosen = ' class="lit"' if key in lit else ""
         row = place[0] if len(place) == 2 else 0
         cells[row] = cells.get(row, "") + f'<td{chosen} data-show="{key}">{number(tensor[place])}</td>'
@@ -416,12 +435,16 @@ def _table(
     return f"{opening}<caption>{_heading(name)}</caption>{top}<tbody>{body}</tbody></table>"
 
 
+def _entry(name: str, place: tuple[int, ...]) -> str:
+    return name + "".join(map(str, place))
+
+
 def _indexed(key: str) -> str:
     """Return the name of an entry, whose digits are indices."""
     return _name(key).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
-def _factor(value: Tensor) -> str:
+def _factor(value: float | Tensor) -> str:
     return f"({number(value)})" if value < 0 else number(value)
 
 
@@ -469,7 +492,7 @@ def _coloured(parts: Sequence[str], colour: str) -> str:
 class _Column:
     """A chain of blocks, drawn from top to bottom: values to the left of its middle, gradients to the right."""
 
-    half, left, right, space, block_height = 52, 160, 204, 46, 32
+    half, left, right, space, block_height = 52, 168, 228, 46, 32
 
     def __init__(self) -> None:
         self.y = 0.0
