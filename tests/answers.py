@@ -156,8 +156,10 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong({"self.x = x": "pass"}, "forward must keep self.x for backward"),
     ],
     "half": [
-        Wrong({"return grad_output * difference": "return grad_output * 2 * difference"}, "right one, multiplied by 2"),
-        Wrong({"grad_output * difference": "difference"}, "the value of grad_output"),
+        Wrong(
+            {"return grad_output * difference": "return grad_output * 2 * difference"}, r"right one, multiplied by 2\n"
+        ),
+        Wrong({"grad_output * difference": "difference"}, "divided by 7, the value of grad_output"),
         Wrong({"grad_output * difference": "grad_output * difference / 20"}, "divided by 20, the number of entries"),
         Wrong({"grad_output * difference": "-grad_output * difference"}, "with the wrong sign"),
         Wrong({".sum() / 2": ".mean() / 2"}, "output .*divided by 20, the number of entries"),

@@ -11,7 +11,7 @@ from sympy import Piecewise
 from torch import Tensor
 from torch.nn import functional
 
-from handgrad import CheckError, Layer, Linear, MSELoss, ReLU, check_layer
+from handgrad import CheckError, Exp, Layer, Linear, MSELoss, ReLU, Sequential, check_layer
 from handgrad.symbolic import Sum, define, vjp
 from handgrad.testing import DTYPES as CHECKED
 from handgrad.testing import VARIANTS, _Check, _Numbers
@@ -107,6 +107,27 @@ def test_what_is_wrong_in_one_variant_alone_is_told_there(variant: str) -> None:
 
     with pytest.raises(CheckError, match=f"gradient of input(.|\n)* at: {variant}, "):
         check_layer(Wrong(), functional.relu, (4, 3))
+
+
+def test_a_reference_that_is_nan_for_negative_numbers_is_to_stand_behind_a_layer_that_makes_them_positive() -> None:
+    class Log(Layer):
+        def forward(self, input: Tensor) -> Tensor:
+            self.save_for_backward(input)
+            return input.log()
+
+        def backward(self, grad_output: Tensor) -> Tensor:
+            return grad_output / self.saved_tensors[0]
+
+    with pytest.raises(CheckError, match=r"Log, log, is NaN(.|\n)* such as Sequential\(Exp\(\), Log\(\)\)"):
+        check_layer(Log(), torch.log, (2, 3), exact=False)
+    check_layer(Sequential(Exp(), Log()), lambda x: x.exp().log(), (2, 3), exact=False)
+
+
+@pytest.mark.parametrize("factor", [2, 0.5])
+def test_a_factor_of_a_loss_is_not_taken_for_the_value_of_grad_output(factor: float) -> None:
+    wrong = changed(MSELoss, "backward", lambda grad: factor * grad, same)
+    with pytest.raises(CheckError, match=f"the right one, {'multiplied' if factor > 1 else 'divided'} by 2\n"):
+        check_layer(wrong(), functional.mse_loss, (4, 3), (4, 3), exact=False)
 
 
 def test_the_docstring_tells_of_every_variant() -> None:

@@ -142,13 +142,14 @@ def check_layer(
     middle of a torch model and is used twice; their product with random directions, ⟨Jᵀu, v⟩, with ⟨u, Jv⟩ by forward
     mode, which never goes backwards; and `torch.autograd.gradcheck`. Inputs, grad_output and parameters must stay as
     they are. Where `backward` takes `needs_input_grad`, False must return None and change no other gradient. Raises
-    CheckError at the first difference.
+    CheckError at the first difference, and before all if the reference is NaN for normally distributed numbers.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer checks an instance of a subclass of handgrad.Layer, not {layer!r}")
     if not shapes or not all(isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) for shape in shapes):
         raise TypeError(f"give the shape of each input as a tuple of whole numbers, such as (4, 3), not {shapes}")
     check = _Check(layer, reference, formulas or {}, arrays.split())
+    check.see_that_it_is_defined(_Numbers(torch.float64, VARIANTS[0]), shapes)
     check.find_inputs(_Numbers(torch.float64, VARIANTS[0]), shapes)
     for dtype, variant in product(dtypes, VARIANTS):
         check.against_autograd(_Numbers(dtype, variant, integers=True, exact=exact), shapes)
@@ -211,6 +212,20 @@ class _Check:
         inputs = ["input"] if self.inputs == 1 else [f"input {i + 1}" for i in range(self.inputs)]
         return [*inputs, *self.learned]
 
+    def see_that_it_is_defined(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Raise CheckError where the reference is NaN; if it raises, or returns no tensor, the comparisons say so."""
+        inputs, parameters = self.draw(numbers, shapes)
+        undefined = False
+        with suppress(Exception):
+            undefined = bool(self.reference(*inputs, *parameters).isnan().any())
+        if undefined:
+            raise CheckError(
+                f"the reference of {self.name}, {self.referee}, is NaN for some numbers, which are negative too\n"
+                f"  at: {numbers}\n"
+                f"  check it behind a layer that makes them positive, such as Sequential(Exp(), {self.name}()), and "
+                "compose the reference likewise"
+            )
+
     def find_inputs(self, numbers: _Numbers, shapes: Sequence[tuple[int, ...]]) -> None:
         """Find out of how many inputs backward returns the gradient; if it raises, the comparisons say so."""
         inputs, parameters = self.draw(numbers, shapes)
@@ -240,6 +255,9 @@ class _Check:
         if not isinstance(expected, Tensor) or not expected.requires_grad:
             raise CheckError(f"the reference of {self.name} must return a tensor that autograd can differentiate")
         grad_output = numbers.draw(tuple(expected.shape))
+        if numbers.integers and not grad_output.ndim:
+            # A factor that is in hardly any formula, so that a mistake with a 2 is not taken for one with this.
+            grad_output = torch.full_like(grad_output, 7)
         grads = torch.autograd.grad(expected, leaves, grad_output, retain_graph=True)
 
         layer = self.copy(parameters)

@@ -26,7 +26,7 @@ from qmdsite.project import Project
 FORM = Form("gfm+tex_math_dollars-tex_math_gfm-footnotes", {"wrap_text": "preserve"}, ("notebook",))
 EXERCISES = (
     "To solve an exercise, fill in its cell, run it and the check below it, "
-    "which says what is wrong, and nothing of a right answer."
+    "which says what is wrong. If it says nothing, or shows a receipt, the answer is right."
 )
 # A check before its exercise is solved: it has not run, and "Run all" goes on behind it.
 UNSOLVED: dict[str, Any] = {"execution_count": None, "outputs": [], "metadata": {"tags": ["raises-exception"]}}
