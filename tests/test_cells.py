@@ -9,9 +9,10 @@ import pytest
 from website import DOT, SETTINGS, Project, cell, plain
 
 from qmdsite.cache import Cache
+from qmdsite.kernel import LIMITS
 from qmdsite.problem import FailedCell
 from qmdsite.read import read_pages
-from qmdsite.run import LIMITS, Executor
+from qmdsite.run import Executor
 from qmdsite.site import open_project
 
 RICH = "::: {.player data-play=3}\n<table><tr><td>1 < 2</td></tr></table>\n\n<svg><path d='M0 0'/></svg> and $x_1$\n:::"

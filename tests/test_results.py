@@ -7,7 +7,8 @@ from conftest import copy_results
 from website import Project, cell
 
 from qmdsite.cache import Cache
-from qmdsite.run import LIMITS, Executor
+from qmdsite.kernel import LIMITS
+from qmdsite.run import Executor
 
 
 @pytest.mark.slow

@@ -46,9 +46,7 @@ def test_cells_assert_where_python_is_told_to_optimize(project: Project, monkeyp
 
 
 def test_nothing_that_cells_do_keeps_what_they_read_from_being_noted(project: Project) -> None:
-    chatter = (
-        "import threading, time\ndef chat(say=print):\n    while True:\n        say('.', flush=True)\n        time.sleep(0.01)"
-    )
+    chatter = "def chat(say=print):\n    while True:\n        say('.', flush=True)\n        time.sleep(0.01)"
     names = "list = sorted = print = open = [1, 2]\nimport sys\nsys.modules['json'] = sys.modules['os'] = None"
     start = f"import threading, time\n{chatter}\nthreading.Thread(target=chat, daemon=True).start()"
     project.write("data.txt", "old")

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from qmdsite.kernel import LIMITS, Limits
 from qmdsite.paths import documented
 from qmdsite.problem import BadInput, FailedCell
-from qmdsite.run import LIMITS, Limits
 from qmdsite.site import render
 
 

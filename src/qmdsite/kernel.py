@@ -9,6 +9,7 @@ import resource
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,22 @@ FOLDER = "IPYTHONDIR"
 """The variable by which all processes of a page are known."""
 opened: set[str] = set()
 failed: list[tuple[int, str, str]] = []
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What stops a page that would never end or take the whole machine; pages need far less.
+
+    `seconds` for a cell, `output`, megabytes, for what a page shows, `memory`, megabytes, for its kernel: if nothing
+    is said, what the machine has.
+    """
+
+    seconds: int = 3600
+    output: int = 50
+    memory: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+LIMITS = Limits()
 
 
 def note(event: str, args: tuple[Any, ...]) -> None:

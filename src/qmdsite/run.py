@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from subprocess import DEVNULL
@@ -17,6 +16,7 @@ from typing import Any
 
 from qmdsite import kernel
 from qmdsite.cache import Cache, digest, installed
+from qmdsite.kernel import Limits
 from qmdsite.page import Cell, Output, Outputs, Page
 from qmdsite.problem import FailedCell
 
@@ -24,22 +24,6 @@ from qmdsite.problem import FailedCell
 NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]| \(\d+\.py, line \d+\)")
 # A warning names the kernel's temporary file; the process id in its path would make no two renders equal.
 CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What stops a page that would never end or take the whole machine; pages need far less.
-
-    `seconds` for a cell, `output`, megabytes, for what a page shows, `memory`, megabytes, for its kernel: if nothing
-    is said, what the machine has.
-    """
-
-    seconds: int = 3600
-    output: int = 50
-    memory: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-
-
-LIMITS = Limits()
 
 
 def figures(page: Page) -> tuple[str, str]:

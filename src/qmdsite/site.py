@@ -16,6 +16,7 @@ from qmdsite.convert import convert, convert_text
 from qmdsite.dialect import own_classes
 from qmdsite.feed import feeds
 from qmdsite.hooks import run_scripts
+from qmdsite.kernel import LIMITS, Limits
 from qmdsite.link import Followed, follow, named_files, redirects
 from qmdsite.notebook import notebook
 from qmdsite.page import Article, Outputs, Page
@@ -25,7 +26,7 @@ from qmdsite.problem import BadInput, FailedCell, Problem, judge
 from qmdsite.project import Project, texts
 from qmdsite.publish import publish, rebase
 from qmdsite.read import page_names, read_pages, read_settings
-from qmdsite.run import LIMITS, Executor, Limits
+from qmdsite.run import Executor
 from qmdsite.search import index
 from qmdsite.wrap import wrap
 from qmdsite.write import exchange, locked, read, write
