@@ -212,7 +212,7 @@ def descent(w: float = 1.0, b: float = 1.0, rate: float = 0.003, *, script: str 
     drawing = _plane("Lines of equal loss, and a ball that descends", words, axes, parts)
     shown = {key: _shown(key, now) for key in now}
     result = (
-        f"<p>After {shown['steps']} steps: w = {shown['w']}, b = {shown['b']}, loss {shown['L']}. "
+        f"<p>Steps: {shown['steps']}. Now w = {shown['w']}, b = {shown['b']}, loss {shown['L']}. "
         f"{_line('told', 'The thick line is the next step.')}</p>"
         f'<p class="gradient">∂L/∂w = {shown["dw"]}, ∂L/∂b = {shown["db"]}</p>'
     )

@@ -27,7 +27,7 @@ def draw_table(
     for row, line in enumerate(values.tolist()):
         for column, number in enumerate(line):
             left, top, is_marked = corner[0] + column, corner[1] - row, (row, column) in marked
-            fill = to_rgba(color, 0.18 if is_marked else 0.0)
+            fill = to_rgba(color, 0.08 if is_marked else 0.0)
             axes.add_patch(Rectangle((left, top - 1), 1, 1, facecolor=fill, edgecolor=GREY))
             text = axes.text(left + 0.5, top - 0.52, f"{number:g}".replace("-", "−"), ha="center", va="center")
             text.set_weight("bold" if is_marked else "normal")
