@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 ROOT = Path(__file__).parent.parent
 POSTS = ROOT / "posts"
 SOURCE = (POSTS / "glossary" / "index.qmd").read_text(encoding="utf-8")
-ENTRY = re.compile(r"^## (?P<word>.+?) \{#(?P<anchor>[\w-]+)\}\n\n(?P<text>.+?)\n*(?=^## |\Z)", re.M | re.S)
+ENTRY = re.compile(r"^## (?P<word>[^\n]+?)(?: \{#(?P<anchor>[\w-]+)\})?\n\n(?P<text>.+?)\n*(?=^## |\Z)", re.M | re.S)
 ENTRIES = list(ENTRY.finditer(SOURCE))
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 EXPLAINS = re.compile(r"\.\./(?!glossary)([\w-]+)/index\.qmd(?:#([\w-]+))?")
@@ -26,25 +27,63 @@ def anchors_of(slug: str) -> set[str]:
     return set(re.findall(r"\{#([\w-]+)\}", (POSTS / slug / "index.qmd").read_text(encoding="utf-8")))
 
 
-def test_the_words_are_in_the_order_of_the_alphabet() -> None:
-    words = [entry["word"].casefold() for entry in ENTRIES]
-    assert len(words) >= 30
-    assert words == sorted(words)
-    assert [entry["anchor"] for entry in ENTRIES] == [word.replace(" ", "-") for word in words]
+def lacking(source: str) -> list[str]:
+    """Say what the entries lack, each under its word."""
+    entries = list(ENTRY.finditer(source))
+    words = [entry["word"].casefold() for entry in entries]
+    found = [f"{one}: put it before '{other}'" for other, one in pairwise(words) if other > one]
+    for entry, word in zip(entries, words, strict=True):
+        *sentences, links = SENTENCE.split(entry["text"])
+        leads = [EXPLAINS.fullmatch(address) for _, address in LINK.findall(links)]
+        anchor = word.replace(" ", "-")
+        lacks = {
+            f"write '## {entry['word']} {{#{anchor}}}', for pages to link to it": entry["anchor"] != anchor,
+            "give it one to three sentences, and then links": not 1 <= len(sentences) <= 3,
+            "let its last words be links to other pages, ../POST/index.qmd#SECTION": not (leads and all(leads)),
+            # It is shown as text, by itself.
+            "let its first sentence end in a point, without formulas": not sentences
+            or "$" in sentences[0]
+            or not sentences[0].endswith("."),
+        } | {
+            f"posts/{link[1]} has no section {{#{link[2]}}}": link[2] not in anchors_of(link[1])
+            for link in leads
+            if link and link[2]
+        }
+        found += [f"{word}: {what}" for what, wrong in lacks.items() if wrong]
+    return found
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["anchor"])
-def test_a_word_has_one_to_three_sentences_and_leads_to_the_section_that_explains_it(entry: re.Match[str]) -> None:
-    *sentences, links = SENTENCE.split(entry["text"])
-    found = [EXPLAINS.fullmatch(address) for _, address in LINK.findall(links)]
-    assert 1 <= len(sentences) <= 3
-    assert found
-    assert all(found), "its last words are links to other pages"
-    for link in filter(None, found):
-        assert link[2] is None or link[2] in anchors_of(link[1])
-    # It is shown as text, by itself.
-    assert "$" not in sentences[0]
-    assert sentences[0].endswith(".")
+def test_a_word_is_in_its_place_has_one_to_three_sentences_and_leads_to_the_section_that_explains_it() -> None:
+    assert len(re.findall("^## ", SOURCE, re.M)) == len(ENTRIES) >= 30
+    found = lacking(SOURCE)
+    assert not found, "posts/glossary/index.qmd: " + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("## Derivative {#derivative}", "## Derivative", "derivative: write '## Derivative {#derivative}'"),
+        ("## Chain rule {#chain-rule}", "## Chain rule {#chain}", "chain rule: write '## Chain rule {#chain-rule}'"),
+        ("## Batch {#batch}", "## Table {#table}", "broadcasting: put it before 'table'"),
+        ("One round of training through all examples, batch after batch. ", "", "epoch: give it one to three sent"),
+        ("batch after batch.", "One. Two. Three. Four.", "epoch: give it one to three sentences"),
+        ("batch after batch.", "$n$ in each batch.", "epoch: let its first sentence end in a point, without form"),
+        ("(../training/index.qmd#models)", "", "epoch: let its last words be links to other pages"),
+        ("(../training/index.qmd#models)", "(#batch)", "epoch: let its last words be links to other pages"),
+        ("training/index.qmd#models", "training/index.qmd#model", "epoch: posts/training has no section {#model}"),
+    ],
+)
+def test_what_an_entry_lacks_is_said_under_its_word(old: str, new: str, words: str) -> None:
+    assert old in SOURCE
+    assert words in "\n".join(lacking(SOURCE.replace(old, new)))
+
+
+def test_pages_link_to_words_that_the_glossary_has() -> None:
+    known = {entry["anchor"] for entry in ENTRIES}
+    for post in POSTS.glob("*/index.qmd"):
+        linked = re.findall(r"\(\.\./glossary/index\.qmd#([\w-]+)\)", post.read_text(encoding="utf-8"))
+        unknown = {*linked} - known
+        assert not unknown, f"{post.relative_to(ROOT)} links to what is no word of the glossary: {unknown}"
 
 
 def test_what_a_word_means_is_told_of_all_that_is_linked_and_of_nothing_else(site: Path) -> None:

@@ -56,6 +56,17 @@ def test_what_a_wrong_tensor_looks_like_is_said(found: Tensor, expected: Tensor,
         assert likeness(found.to(dtype), expected.to(dtype), sizes_in(expected)) == words
 
 
+def test_nothing_is_said_of_a_tensor_that_is_like_the_right_one_in_all_but_some_entries() -> None:
+    one, row, column = torch.zeros(3, 3, 4).unbind()
+    one[1, 2] = row[0] = column[:, 1] = 1
+    for right in (RIGHT, SQUARE):
+        for part in (one, row, column, torch.arange(12.0).view(3, 4)):
+            for size in (0.001, 0.1, 3.0):
+                changed = size * part[:, : right.shape[1]] + right
+                found = {likeness(wrong, right, sizes_in(right)) for wrong in (changed, -changed, changed.flip(0))}
+                assert found == {""}, f"{found} is said of {changed}, which is no such thing"
+
+
 def test_a_2_is_not_taken_for_the_number_of_rows() -> None:
     assert sizes_in(torch.ones(2, 2)) == {"the number of entries": 4}
 

@@ -169,6 +169,15 @@ def test_only_the_errors_of_the_pages_that_are_rendered_stop_it(small: Project) 
     )
 
 
+def test_a_place_that_is_new_in_a_page_that_is_not_rendered_is_said_to_need_the_whole_site(small: Project) -> None:
+    small.page("about", "## New {#new}")
+    small.page("other", "[a](about.qmd#new)")
+    run = render(small.root / "other.qmd")
+    words = "'#new' leads nowhere: about.html has no such place, as it was last rendered: render the whole site"
+    assert (run.status, run.err) == (2, f"other.qmd:5: {words}\n")
+    assert render(small.root).status == 0
+
+
 def test_links_to_other_sites_stay_listed(small: Project) -> None:
     listed = (small.root / ".qmdsite/links.txt").read_text()
     assert "https://one.example\tindex.html\n" in listed

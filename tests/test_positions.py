@@ -271,6 +271,8 @@ listing:
   fields:
     - title
     - titel«the listing field 'titel' is not supported»
+  feed:«a feed needs the title and the address»
+    items: 0«a feed has at least one item»
 ---
 """
 LISTS = """\
@@ -320,7 +322,23 @@ project:
     - gone.sh«'gone.sh', and must be the path of a Python script»
 website:
   title: gone.py gone.sh
+  open-graph: true«'open-graph' names addresses»
   favicon: gone.svg«'gone.svg' does not exist»
+"""
+ALIASES = """\
+---
+title: other.html
+aliases:
+  - old.html
+  - other.html«'other.html' is the address of another page»
+---
+"""
+FOOTER = """\
+project:
+  type: website
+website:
+  title: "[a](gone.qmd)"
+  page-footer: "[a](gone.qmd)"«'gone.qmd' leads nowhere»
 """
 LED = """\
 project:
@@ -408,13 +426,17 @@ def test_what_is_read_of_a_page_is_named_where_it_stands(project: Project) -> No
 
 def test_what_is_checked_before_anything_runs_is_named_where_it_stands(project: Project) -> None:
     (project.root / "bad.png").write_bytes(b"none")
-    assert check(project, {"b.qmd": CHECKED, "other.qmd": "---\ntitle: t\n---\n"}) >= 6
+    assert check(project, {"b.qmd": CHECKED, "other.qmd": "---\ntitle: t«a feed lists this page»\n---\n"}) >= 9
 
 
-@pytest.mark.parametrize("settings", [OPTIONS, NAMED, LED, MOVED])
+def test_an_address_that_is_taken_is_named_where_it_stands(project: Project) -> None:
+    assert check(project, {"b.qmd": ALIASES, "other.qmd": "---\ntitle: t\n---\n"}) == 1
+
+
+@pytest.mark.parametrize("settings", [OPTIONS, NAMED, LED, FOOTER, MOVED])
 def test_what_the_settings_say_is_named_where_it_stands(project: Project, settings: str) -> None:
     project.write("dot.svg", DOT.decode())
-    assert check(project, {"_quarto.yml": settings}) >= 2
+    assert check(project, {"_quarto.yml": settings}) >= 1
 
 
 def test_a_fault_is_named_in_a_page_that_is_a_notebook_too(project: Project) -> None:

@@ -73,8 +73,8 @@ def test_a_post_has_what_posts_have(post: Path) -> None:
         ("date: 2026-11-14", "date: 2026-11-13", "mse/index.qmd has its date: give it another"),
         ("image: card.png\n", "", "give it 'image: card.png'"),
         ("format: {html: default, ipynb: default}\n", "", "offer it as a notebook"),
-        ("#| label: exercise-leak", "", "end it with two to four exercises"),
-        ("#| label: solution-leak", "", "give each exercise a starter, a solution and a check"),
+        ("#| label: exercise-", "#| label: ", "end it with two to four exercises"),
+        ("#| label: solution-", "#| label: ", "give each exercise a starter, a solution and a check"),
         ("check_definition(", "print(", "compare what it derives with another function"),
     ],
 )

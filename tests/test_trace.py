@@ -7,14 +7,17 @@ from math import prod
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from functions import FUNCTIONS
 from torch import Tensor
+from torch.nn import functional as F
 
 from handgrad import symbolic
 from handgrad.symbolic import derive
 from handgrad.symbolic.definitions import in_order
 from handgrad.symbolic.trace import trace
+from handgrad.symbolic.words import ENTRYWISE
 
 Axes = tuple[str, ...]
 
@@ -73,6 +76,22 @@ def test_the_words_are_there_without_torch_too() -> None:
 
     one, other = (derive(function, X="n p", W="p q")._repr_markdown_() for function in (with_torch, without))
     assert one == other
+
+
+@pytest.mark.parametrize("name", ENTRYWISE)
+def test_a_word_for_one_number_and_its_derivative_are_torchs(name: str) -> None:
+    function, formula = getattr(torch, name, None) or getattr(F, name), ENTRYWISE[name]
+    X = torch.tensor([-1.7, -0.6, 0.3, 0.8, 2.5], dtype=torch.float64)
+    X = X[~function(X).isnan()].requires_grad_()
+    values = torch.tensor([float(formula(sympy.Float(each))) for each in X.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(values, function(X), msg=lambda words: f"torch.{name} is another function\n{words}")
+    gradients = derive(lambda X: function(X), X="n").compile()
+    given = {"X": X.detach(), "G": torch.ones_like(X), "n": len(X)}
+    found = gradients(**{called: given[called] for called in [*gradients.arrays, *gradients.sizes]})["X"]
+    (gradient,) = torch.autograd.grad(function(X).sum(), X)
+    torch.testing.assert_close(found, gradient, msg=lambda words: f"the derivative of {name} is wrong\n{words}")
+    x = sympy.Symbol("x")
+    assert getattr(symbolic, name, formula)(x) == formula(x), f"handgrad.symbolic.{name} is another function"
 
 
 def test_a_size_may_be_called_e_and_the_exponential_is_then_no_power_of_it() -> None:

@@ -91,7 +91,7 @@ def follow(
             text, wrong = decoded(files[name])
             followed.problems += [Problem(name, 1, wrong)] if wrong else []
             known[name] = facts(text, cache)
-    follower = _Follower(project, articles, files, known, followed)
+    follower = _Follower(project, articles, files, known, followed, pages)
     for name in known:
         if name in pages:
             follower.page(name)
@@ -111,7 +111,9 @@ class _Follower:
         files: dict[str, bytes],
         known: dict[str, Facts],
         followed: Followed,
+        pages: list[str],
     ) -> None:
+        self.pages = pages
         self.project, self.articles, self.files, self.known, self.followed = project, articles, files, known, followed
         self.own = project.website.get("site-url", "").rstrip("/")
         self.ids = {name: set(each.ids) for name, each in known.items()}
@@ -163,8 +165,13 @@ class _Follower:
                 return f"'{target}' is a draft, which is not published"
             return f"'{target}' leads nowhere: there is no such file"
         if name in self.ids and fragment and fragment not in self.ids[name] and "category=" not in fragment:
-            return f"'#{fragment}' leads nowhere: {name} has no such place"
+            return self.no_place(name, fragment)
         return ""
+
+    def no_place(self, name: str, fragment: str) -> str:
+        """Say that a page has no such place; a page that is not rendered now may be older than its source."""
+        old = "" if name in self.pages else ", as it was last rendered: render the whole site"
+        return f"'#{fragment}' leads nowhere: {name} has no such place{old}"
 
     def as_written(self, place: Position, words: str) -> str:
         """Return words with the name of a page as its source has it: a link to a .qmd file has become one to .html."""

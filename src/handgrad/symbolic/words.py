@@ -62,10 +62,11 @@ ENTRYWISE: dict[str, Callable[[Any], Any]] = {
     "atan": sympy.atan,
     "asinh": sympy.asinh,
 }
-exp, log, sqrt, rsqrt, sin, cos, tanh, erf, sign, square, sigmoid, relu, softplus, silu = (
-    _word(function) for function in [*ENTRYWISE.values()][:14]
-)
-logsigmoid = _word(ENTRYWISE["logsigmoid"])
+_OF_ONE_NUMBER = {name: _word(function) for name, function in ENTRYWISE.items()}
+exp, log, sqrt, rsqrt = (_OF_ONE_NUMBER[name] for name in ("exp", "log", "sqrt", "rsqrt"))
+sin, cos, tanh, erf = (_OF_ONE_NUMBER[name] for name in ("sin", "cos", "tanh", "erf"))
+sign, square, sigmoid, relu = (_OF_ONE_NUMBER[name] for name in ("sign", "square", "sigmoid", "relu"))
+softplus, silu, logsigmoid = (_OF_ONE_NUMBER[name] for name in ("softplus", "silu", "logsigmoid"))
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -222,7 +223,7 @@ def _method(name: str) -> Callable[..., Any]:
     return lambda input, *arguments, **options: getattr(input, name)(*arguments, **options)
 
 
-WORDS.update((name, _word(function)) for name, function in ENTRYWISE.items())
+WORDS.update(_OF_ONE_NUMBER)
 WORDS.update((name, _method(name)) for name in ("sum", "mean", "var", "size"))
 WORDS.update(abs=abs, mul=operator.mul, add=operator.add, sub=operator.sub, div=operator.truediv, pow=operator.pow)
 WORDS.update(
