@@ -418,7 +418,9 @@
         if (key.startsWith("d")) points.set(key, pointer(cell, key, state, draw));
         else if (!key.startsWith("Y")) editor(cell, key, state, draw);
       }
-      const hint = make("p", { textContent: "Point at an entry of a gradient, or tap it; or change a number of X, W, b or G." });
+      const hint = make("p", {
+        textContent: "Point at an entry of a gradient, or tap it; or change a number of X, W, b or G.",
+      });
       controls(figure, hint);
       draw();
     },
