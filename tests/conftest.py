@@ -16,7 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, sync_playwright
 from samples import blog_in, tour_in
 from website import Project
 
@@ -112,6 +112,13 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium on the PATH: pages are not looked at in a browser")
     with chromium() as started:
         yield started
+
+
+def box_of(part: Locator) -> FloatRect:
+    """Return where a part of a page is shown, which it must be."""
+    box = part.bounding_box()
+    assert box
+    return box
 
 
 class Host(SimpleHTTPRequestHandler):

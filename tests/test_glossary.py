@@ -10,8 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from conftest import box_of
 from lxml import html
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 ROOT = Path(__file__).parent.parent
 POSTS = ROOT / "posts"
@@ -132,12 +133,6 @@ def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> It
     page.goto(linking(tmp_path, request.param).as_uri())
     yield page
     page.close()
-
-
-def box_of(part: Locator) -> FloatRect:
-    box = part.bounding_box()
-    assert box
-    return box
 
 
 def apart(one: FloatRect, other: FloatRect) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import box_of
 from playwright.sync_api import Browser, Locator, Page
 from test_accessibility import AXE, PALE
-from test_pictures import box_of
 
 from handgrad.interactive import _descent, _hinges, _level, chain, descent, hinges, number, transpose, two_paths
 

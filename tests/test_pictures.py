@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from playwright.sync_api import Browser, FloatRect, Locator, Page
+from conftest import box_of
+from playwright.sync_api import Browser, Page
 
 from handgrad.pictures import Animation, Frame, Kind, Panel, Step, walkthrough
 
@@ -202,12 +203,6 @@ def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> It
     page.goto((tmp_path / "post" / "index.html").as_uri())
     yield page
     page.close()
-
-
-def box_of(part: Locator) -> FloatRect:
-    box = part.bounding_box()
-    assert box
-    return box
 
 
 def seen(page: Page, place: str, what: str) -> list[str]:
