@@ -278,10 +278,10 @@ class _Check:
             if not torch.equal(tensor, copies[name]):
                 raise CheckError(f"{self.name} changes its {name} in place\n  at: {numbers}")
         results = [*self.of_inputs(returned, numbers), *(parameter.grad for parameter in parameters)]
-        of_ones = torch.autograd.grad(expected, leaves, torch.ones_like(expected))
-        for name, result, old, grad, plain in zip(self.names, results, earlier, grads, of_ones, strict=True):
+        for name, result, old, grad, leaf in zip(self.names, results, earlier, grads, leaves, strict=True):
+            of_ones = partial(_grad_of_ones, expected, leaf)
             clue = partial(
-                _clue_of_gradient, earlier=old, grad=grad, of_ones=plain, grad_output=grad_output, input=inputs[0]
+                _clue_of_gradient, earlier=old, grad=grad, of_ones=of_ones, grad_output=grad_output, input=inputs[0]
             )
             self.compare(f"gradient of {name}", "autograd", result, old + grad, numbers, clue=clue)
         self.input_not_wanted(layer, results, earlier, grad_output, numbers)
@@ -469,7 +469,7 @@ def _clue_of_gradient(
     expected: Tensor,
     earlier: Tensor,
     grad: Tensor,
-    of_ones: Tensor,
+    of_ones: Callable[[], Tensor],
     grad_output: Tensor,
     input: Tensor,
 ) -> str:
@@ -480,7 +480,7 @@ def _clue_of_gradient(
         return "it is what was in .grad before: backward has added nothing"
     more = {} if grad_output.ndim else {"the value of grad_output": round(grad_output.item())}
     for own in (found - earlier, found) if found.shape == earlier.shape else (found,):
-        if grad_output.ndim and same(own, of_ones):
+        if grad_output.ndim and same(own, of_ones()):
             return "it is what a grad_output of ones would give: multiply by grad_output"
         if same(own, grad_output):
             return "it is grad_output, as it came"
@@ -489,6 +489,10 @@ def _clue_of_gradient(
         if words := _clue(own, grad, input, **more):
             return words
     return ""
+
+
+def _grad_of_ones(output: Tensor, leaf: Tensor) -> Tensor:
+    return torch.autograd.grad(output, leaf, torch.ones_like(output), retain_graph=True)[0]
 
 
 def differs(found: Tensor, expected: Tensor) -> str:
